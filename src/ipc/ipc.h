@@ -1,0 +1,118 @@
+/* ipc: server <-> worker. A Unix socket pair carries length-prefixed messages; large bytes lie in
+ * shared memory slots and only their place travels. A supervisor keeps the worker alive. */
+#ifndef MNK_IPC_H
+#define MNK_IPC_H
+
+#include "base/base.h"
+
+/* ---- Messages ---- */
+
+typedef enum {
+  /* server -> worker */
+  MNK_MSG_HELLO = 1, /* JSON: settings of the worker; fd: the slots' memory */
+  MNK_MSG_OPEN,      /* JSON: a source; fd: the file, for files */
+  MNK_MSG_CLOSE,     /* JSON: {} end the stream */
+  MNK_MSG_SET,       /* JSON: live parameters */
+  MNK_MSG_SLOT_FREE, /* JSON: {"slot"} */
+  MNK_MSG_QUIT,      /* finish and exit */
+  MNK_MSG_PING,
+  /* worker -> server */
+  MNK_MSG_READY = 64,  /* JSON: parts that work and faults */
+  MNK_MSG_OPENED,      /* JSON: MnkSourceInfo */
+  MNK_MSG_OBSERVATION, /* JSON: MnkObservation */
+  MNK_MSG_PICTURE,     /* JSON: {"pts_ms","slot","length"}: a key frame as JPEG in a slot */
+  MNK_MSG_GAP,         /* JSON: {"start_ms","end_ms","why"} a live source was away */
+  MNK_MSG_COUNTERS,    /* JSON: frame counts and stage times, once a second and at the end */
+  MNK_MSG_ENDED,       /* JSON: {"end_ms"} or {"error":{"code","message"}} */
+  MNK_MSG_PONG,
+} MnkMessageType;
+gboolean mnk_message_type_is_known(guint type);
+
+enum {
+  MNK_MESSAGE_MAX = 1 << 20, /* bytes of payload */
+  MNK_MESSAGE_MAX_FDS = 1,
+};
+
+typedef struct {
+  MnkMessageType type;
+  guint32 stream; /* number of the stream on this connection */
+  GBytes *payload;
+  int fd; /* -1: none; owned */
+} MnkMessage;
+void mnk_message_free(MnkMessage *message);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkMessage, mnk_message_free)
+
+/* Header on the wire: u32 length of the payload, u16 type, u16 number of fds, u32 stream; host
+ * order. */
+typedef struct _MnkChannel MnkChannel;
+MnkChannel *mnk_channel_new(int fd); /* takes the socket over */
+void mnk_channel_free(MnkChannel *channel);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkChannel, mnk_channel_free)
+int mnk_channel_fd(const MnkChannel *channel);
+/* Writes whole; blocks while the peer does not read, up to timeout_ms (-1: for ever). Any thread.
+ * The fd is sent, not closed. */
+gboolean mnk_channel_send(MnkChannel *channel, MnkMessageType type, guint32 stream,
+                          const char *payload, gsize length, int fd, int timeout_ms,
+                          GError **error);
+/* The next whole message; waits up to timeout_ms. NULL without an error: time-out. NULL with
+ * MNK_ERROR_CANCELLED: the peer has closed; with MNK_ERROR_BAD_INPUT: not our protocol. One thread.
+ */
+MnkMessage *mnk_channel_receive(MnkChannel *channel, int timeout_ms, GError **error);
+
+/* ---- Slots: fixed pieces of one memfd, sealed against resizing ---- */
+
+typedef struct _MnkSlots MnkSlots;
+MnkSlots *mnk_slots_new(guint n, gsize slot_size, GError **error); /* the server's side */
+MnkSlots *mnk_slots_map(int fd, guint n, gsize slot_size,
+                        GError **error); /* the worker's; checks the seals and size; takes fd */
+void mnk_slots_free(MnkSlots *slots);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSlots, mnk_slots_free)
+int mnk_slots_fd(const MnkSlots *slots);
+gsize mnk_slots_size(const MnkSlots *slots);
+/* A free slot for writing, -1 when all are taken (counted): the side that writes keeps the book. */
+int mnk_slots_acquire(MnkSlots *slots);
+gboolean mnk_slots_release(MnkSlots *slots, guint slot); /* FALSE: was not taken */
+guint8 *mnk_slots_bytes(MnkSlots *slots, guint slot);    /* NULL: no such slot */
+
+/* ---- Supervisor ---- */
+
+typedef struct {
+  const char *const *argv;               /* the worker's command; "--fd N" is appended */
+  guint deaths_max;                      /* within 60 s; then it is given up */
+  gint64 backoff_min_ms, backoff_max_ms; /* 100, 10000 */
+  gint64 hang_ms; /* no message and no pong for this long: killed; 0: never */
+} MnkSupervisorConfig;
+
+typedef struct _MnkSupervisor MnkSupervisor;
+typedef struct {
+  /* The worker is up (again): send it HELLO and its streams. attempt counts from 0. */
+  void (*started)(MnkChannel *channel, guint attempt, gpointer user);
+  void (*message)(MnkMessage *message, gpointer user); /* borrowed */
+  /* It died; why is a phrase ("killed by signal 9", "exit status 3", "did not answer for 20 s"). */
+  void (*died)(const char *why, gboolean given_up, gpointer user);
+} MnkSupervisorEvents;
+
+/* Runs in the thread-default main context; events come from it. The worker dies with this process
+ * (PR_SET_PDEATHSIG) and gets no other descriptors than 0, 1, 2 and its socket; its stdin is
+ * /dev/null. */
+MnkSupervisor *mnk_supervisor_new(const MnkSupervisorConfig *config,
+                                  const MnkSupervisorEvents *events, gpointer user);
+gboolean mnk_supervisor_start(MnkSupervisor *supervisor, GError **error);
+MnkChannel *mnk_supervisor_channel(MnkSupervisor *supervisor); /* NULL while it is down */
+GPid mnk_supervisor_pid(MnkSupervisor *supervisor);            /* 0 while it is down */
+/* Asks it to quit, waits up to timeout_ms, then kills it. */
+void mnk_supervisor_stop(MnkSupervisor *supervisor, gint64 timeout_ms);
+void mnk_supervisor_free(MnkSupervisor *supervisor);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSupervisor, mnk_supervisor_free)
+
+/* ---- Sandbox ---- */
+
+typedef struct {
+  guint64 max_memory; /* RLIMIT_AS is too coarse for mapped models: RLIMIT_DATA; 0: none */
+  gboolean network;   /* sockets of families INET and INET6 may be made */
+} MnkSandboxConfig;
+/* Confines this process for good: no new privileges, limits, seccomp: no exec, no ptrace, no
+ * mounts, no signals to others, no sockets but as above. Errors when the kernel lacks it. */
+gboolean mnk_sandbox_enter(const MnkSandboxConfig *config, GError **error);
+
+#endif

@@ -1,0 +1,42 @@
+/* Header probes: what a file claims to be, from its first bytes, before any library opens it. Pure.
+ */
+#ifndef MNK_WIRE_PROBE_H
+#define MNK_WIRE_PROBE_H
+
+#include <glib.h>
+
+typedef struct {
+  guint width, height; /* as coded; EXIF rotation not applied */
+  guint components;    /* 1, 3 or 4 */
+  guint precision;     /* bits */
+  gboolean progressive;
+  guint exif_orientation; /* 1..8; 1 when absent */
+} MnkJpegInfo;
+/* Walks the markers up to the frame header; limits: 64 KiB per segment by format, 4,096 segments.
+ */
+gboolean mnk_jpeg_probe(const guint8 *bytes, gsize length, MnkJpegInfo *info, GError **error);
+
+typedef struct {
+  guint32 version;
+  guint64 tensors, keys;
+  char architecture[64]; /* general.architecture, "" when absent */
+  char name[128];        /* general.name */
+  char type[32];         /* general.type: "model", "mmproj", ... */
+  char projector[64];    /* clip.projector_type */
+  guint64 context_length, embedding_length, block_count, projection_dim; /* 0 when absent */
+  gsize data_offset; /* where tensor data starts, 0 when beyond the bytes given */
+} MnkGgufInfo;
+/* Reads the key-value section and the tensor table as far as the bytes reach; every count and
+ * length is checked against file_size. FALSE: not a GGUF, or damaged, with what is wrong. */
+gboolean mnk_gguf_probe(const guint8 *bytes, gsize length, guint64 file_size, MnkGgufInfo *info,
+                        GError **error);
+
+typedef struct {
+  gint64 ir_version, opset;
+  char producer[64];
+  guint nodes, initializers, inputs, outputs;
+} MnkOnnxInfo;
+/* Walks the protobuf's outer fields; nothing is unpacked. The whole file must be given. */
+gboolean mnk_onnx_probe(const guint8 *bytes, gsize length, MnkOnnxInfo *info, GError **error);
+
+#endif

@@ -1,0 +1,11 @@
+/* wire: parsers and writers as pure functions over bytes; no I/O, no threads. */
+#ifndef MNK_WIRE_H
+#define MNK_WIRE_H
+
+#include "wire/base64.h"
+#include "wire/caption.h"
+#include "wire/json.h"
+#include "wire/observation.h"
+#include "wire/probe.h"
+
+#endif
