@@ -41,5 +41,7 @@ const char *mnk_error_code_name(MnkErrorCode code);
 const char *mnk_error_code_help(MnkErrorCode code);
 int mnk_error_code_exit(MnkErrorCode code);
 gboolean mnk_error_code_from_name(const char *name, MnkErrorCode *code);
+/* docs/exit-codes.md, whole; appended. */
+void mnk_errors_write_markdown(GString *out);
 
 #endif

@@ -13,9 +13,9 @@ typedef enum {
   MNK_OPTION_DOUBLE,
   MNK_OPTION_STRING, /* max length in bytes = max */
   MNK_OPTION_ENUM,   /* choices "a|b|c" */
-  MNK_OPTION_TIME, /* milliseconds inside; "90", "1.5", "1:30", "01:02:03.5", "250ms" outside; plain
-                      numbers are seconds */
-  MNK_OPTION_SIZE, /* bytes inside; "512", "64KiB", "8MiB", "2GiB" outside */
+  MNK_OPTION_TIME,   /* milliseconds inside; "90", "1.5", "1:30", "01:02:03.5", "10s", "250ms"
+                        outside;   plain numbers are seconds */
+  MNK_OPTION_SIZE,   /* bytes inside; "512", "64KiB", "8MiB", "2GiB" outside */
 } MnkOptionType;
 
 typedef enum {
@@ -48,7 +48,8 @@ typedef struct {
   const char
       *name;   /* "gate-mse": the flag; gate_mse in the file, MANAKO_GATE_MSE in the environment */
   char letter; /* short flag or 0 */
-  const char *aliases; /* further flag and file names, '|' between, or NULL */
+  const char *aliases; /* further flag and file names, '|' between, or NULL; "!name" means the
+                          opposite of a flag */
   const char *env;     /* further environment names, '|' between, or NULL */
   MnkOptionType type;
   double min, max;

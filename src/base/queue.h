@@ -28,7 +28,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkQueue, mnk_queue_free)
 /* Takes the item. FALSE if it was dropped (policy, or the queue is closed): it has been freed. */
 gboolean mnk_queue_push(MnkQueue *queue, gpointer item);
 /* As push, but popped before all that was pushed normally. Drop policies never drop urgent items
- * for normal ones. */
+ * for normal ones: in a full queue an urgent item takes the place of a normal one. */
 gboolean mnk_queue_push_urgent(MnkQueue *queue, gpointer item);
 /* The next item, owned by the caller; waits up to timeout_us (-1: for ever, 0: not at all). NULL on
  * time-out, or when the queue is closed and empty. */

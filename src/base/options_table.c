@@ -1,0 +1,153 @@
+/* The table itself, and looking things up in it. */
+#include "base/options_priv.h"
+
+#include <string.h>
+
+/* The short words of options.def. Types are written without their prefix there too; the macro puts
+ * it back. */
+enum {
+  LIVE = MNK_OPTION_LIVE,
+  HIDDEN = MNK_OPTION_HIDDEN,
+  CLI_ONLY = MNK_OPTION_CLI_ONLY,
+
+  CAPTION = MNK_COMMAND_CAPTION,
+  CAPTIONS = MNK_COMMAND_CAPTIONS,
+  SEARCH = MNK_COMMAND_SEARCH,
+  MODELS = MNK_COMMAND_MODELS,
+  DOCTOR = MNK_COMMAND_DOCTOR,
+  WORKER = MNK_COMMAND_WORKER,
+  ALL = MNK_COMMAND_ALL,
+};
+
+static const MnkOption option_table[MNK_OPT_N] = {
+#define MNK_OPT(id_, name_, letter_, aliases_, env_, type_, min_, max_, choices_, fallback_,       \
+                flags_, commands_, group_, value_, help_)                                          \
+  [MNK_OPT_##id_] = {.id = MNK_OPT_##id_,                                                          \
+                     .name = (name_),                                                              \
+                     .letter = (letter_),                                                          \
+                     .aliases = (aliases_),                                                        \
+                     .env = (env_),                                                                \
+                     .type = MNK_OPTION_##type_,                                                   \
+                     .min = (min_),                                                                \
+                     .max = (max_),                                                                \
+                     .choices = (choices_),                                                        \
+                     .fallback = (fallback_),                                                      \
+                     .flags = (flags_),                                                            \
+                     .commands = (commands_),                                                      \
+                     .group = (group_),                                                            \
+                     .value = (value_),                                                            \
+                     .help = (help_)},
+#include "base/options.def"
+#undef MNK_OPT
+};
+
+static const struct {
+  MnkCommandSet command;
+  const char *name;
+} command_names[] = {
+    {MNK_COMMAND_CAPTION, "caption"}, {MNK_COMMAND_CAPTIONS, "captions"},
+    {MNK_COMMAND_SEARCH, "search"},   {MNK_COMMAND_MODELS, "models"},
+    {MNK_COMMAND_DOCTOR, "doctor"},   {MNK_COMMAND_WORKER, "worker"},
+};
+
+const char *mnk_command_name(MnkCommandSet command) {
+  for (guint i = 0; i < G_N_ELEMENTS(command_names); i++)
+    if (command_names[i].command == command)
+      return command_names[i].name;
+  return "this command";
+}
+
+const MnkOption *mnk_option(MnkOptionId id) {
+  g_return_val_if_fail((guint)id < MNK_OPT_N, NULL);
+  return &option_table[id];
+}
+
+static char dashed(char c) {
+  return c == '_' ? '-' : c;
+}
+
+gboolean mnk_option_names_equal(const char *a, const char *b) {
+  for (; dashed(*a) == dashed(*b); a++, b++)
+    if (*a == '\0')
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean has_alias(const MnkOption *option, const char *name, gboolean *negated) {
+  if (option->aliases == NULL)
+    return FALSE;
+  g_auto(GStrv) aliases = g_strsplit(option->aliases, "|", -1);
+  for (char **alias = aliases; *alias != NULL; alias++) {
+    *negated = **alias == '!';
+    if (mnk_option_names_equal(*alias + (*negated ? 1 : 0), name))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+const MnkOption *mnk_option_find(const char *name, gboolean *negated) {
+  for (guint i = 0; i < MNK_OPT_N; i++) {
+    *negated = FALSE;
+    if (mnk_option_names_equal(option_table[i].name, name) ||
+        has_alias(&option_table[i], name, negated))
+      return &option_table[i];
+  }
+  return NULL;
+}
+
+const MnkOption *mnk_option_by_name(const char *name) {
+  gboolean negated;
+  const MnkOption *option = mnk_option_find(name, &negated);
+  return option != NULL && !negated ? option : NULL;
+}
+
+/* Levenshtein's distance by rows. */
+guint mnk_edit_distance(const char *a, const char *b) {
+  gsize length = strlen(b);
+  g_autofree guint *row = g_new(guint, length + 1);
+  for (gsize j = 0; j <= length; j++)
+    row[j] = (guint)j;
+  for (gsize i = 0; a[i] != '\0'; i++) {
+    guint diagonal = row[0];
+    row[0] = (guint)i + 1;
+    for (gsize j = 0; j < length; j++) {
+      guint replaced = diagonal + (dashed(a[i]) == dashed(b[j]) ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = MIN(replaced, MIN(diagonal, row[j]) + 1);
+    }
+  }
+  return row[length];
+}
+
+gboolean mnk_is_near(const char *name, guint distance) {
+  return distance <= MAX(1, strlen(name) / 3);
+}
+
+const char *mnk_option_nearest(const char *name, guint commands, guint without_flags) {
+  enum { LONGEST_NAME = 64 };
+  if (strlen(name) > LONGEST_NAME)
+    return NULL;
+  const char *nearest = NULL;
+  guint least = G_MAXUINT;
+  for (guint i = 0; i < MNK_OPT_N; i++) {
+    const MnkOption *option = &option_table[i];
+    if ((option->commands & commands) == 0 || (option->flags & without_flags) != 0)
+      continue;
+    guint distance = mnk_edit_distance(name, option->name);
+    if (distance >= least)
+      continue;
+    least = distance;
+    nearest = option->name;
+  }
+  return nearest != NULL && mnk_is_near(name, least) ? nearest : NULL;
+}
+
+char *mnk_option_env_name(const MnkOption *option) {
+  g_autofree char *key = mnk_option_file_key(option);
+  g_autofree char *upper = g_ascii_strup(key, -1);
+  return g_strconcat("MANAKO_", upper, NULL);
+}
+
+char *mnk_option_file_key(const MnkOption *option) {
+  return g_strdelimit(g_strdup(option->name), "-", '_');
+}
