@@ -25,7 +25,7 @@ typedef enum {
 
 typedef struct {
   const char *name;       /* English, singular, the key everywhere: "traffic light" */
-  const char *plural;     /* "traffic lights" */
+  const char *plural;     /* "traffic lights"; NULL: not counted ("coffee") */
   const char *ja;         /* Japanese word, or NULL: not worth saying in Japanese */
   const char *counter_ja; /* counter word: "人", "匹", "台", "つ" */
   const char
