@@ -1,7 +1,7 @@
 /* JSON over bytes from outside: read with limits, write without surprises.
  *
  * Depth, size, counts and numbers are checked in one pass before the library sees the text
- * (json_limits.c), so that a hostile document costs at most one scan. Pure: no I/O, no threads. */
+ * (json_check.c), so that a hostile document costs at most one scan. Pure: no I/O, no threads. */
 #ifndef MNK_WIRE_JSON_H
 #define MNK_WIRE_JSON_H
 
@@ -47,11 +47,19 @@ MnkJsonType mnk_json_type(const MnkJsonValue *value);
 guint mnk_json_size(const MnkJsonValue *value); /* members or elements, else 0 */
 const MnkJsonValue *mnk_json_at(const MnkJsonValue *array, guint index); /* NULL beyond the end */
 const MnkJsonValue *mnk_json_get(const MnkJsonValue *object,
-                                 const char *key);                    /* NULL when absent */
-const char *mnk_json_key_at(const MnkJsonValue *object, guint index); /* keys in document order */
+                                 const char *key); /* NULL when absent */
+/* The members in document order, each once:
+ *   MnkJsonIter iter = {0};
+ *   while (mnk_json_next(object, &iter, &key, &value)) */
+typedef struct {
+  gconstpointer next;
+  gboolean started;
+} MnkJsonIter;
+gboolean mnk_json_next(const MnkJsonValue *object, MnkJsonIter *iter, const char **key,
+                       const MnkJsonValue **value);
 
 /* Typed members with range: FALSE with an error that names the key, what was expected and the
- * range. A missing key leaves *out alone and is TRUE unless required. */
+ * range. A missing key (or null, where optional) leaves *out alone and is TRUE unless required. */
 typedef enum { MNK_JSON_OPTIONAL, MNK_JSON_REQUIRED } MnkJsonNeed;
 gboolean mnk_json_get_int(const MnkJsonValue *object, const char *key, MnkJsonNeed need, gint64 min,
                           gint64 max, gint64 *out, GError **error);
@@ -68,6 +76,7 @@ gboolean mnk_json_get_object(const MnkJsonValue *object, const char *key, MnkJso
                              const MnkJsonValue **out, GError **error);
 
 /* A plain value's content; the fallback when it has another type. */
+gboolean mnk_json_bool(const MnkJsonValue *value, gboolean fallback);
 gint64 mnk_json_int(const MnkJsonValue *value, gint64 fallback);
 double mnk_json_double(const MnkJsonValue *value, double fallback);
 const char *mnk_json_string(const MnkJsonValue *value, const char *fallback);
