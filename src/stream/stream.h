@@ -19,6 +19,8 @@ typedef struct {
   guint64 decoded;               /* all decoded pictures */
   guint64 worker_deaths, gaps, captions;
   double decode_ms, look_ms; /* CPU of decoding, wall of perception, sums */
+  double part_ms[5]; /* wall of each part of perception: scenes, objects, faces, pose, text */
+  guint64 part_runs[5];
 } MnkStreamCounters;
 
 typedef struct {
@@ -40,9 +42,14 @@ typedef struct _MnkStream MnkStream;
 /* One source, its worker and its outputs. source: a path, "-", /dev/videoN or camera[:N],
  * rtsp://... Checks what can be checked at once (missing file, folder, empty file, unknown scheme).
  * store may be NULL; borrowed. Events come from the thread-default main context. */
-MnkStream *mnk_stream_new(const MnkSettings *settings, const char *source, MnkStore *store,
+MnkStream *mnk_stream_new(const MnkSettings *settings, const char *source,
                           const MnkStreamEvents *events, gpointer user, GError **error);
+/* Captions go through this store, which must outlive the stream; before the start. Without one they
+ * are not kept. */
+void mnk_stream_set_store(MnkStream *stream, MnkStore *store);
 gboolean mnk_stream_start(MnkStream *stream, GError **error);
+/* Ends the worker and waits for it; free does it too. No event comes after this. */
+void mnk_stream_close(MnkStream *stream);
 /* Ends early: what is known is captioned, then ended comes with MNK_ERROR_CANCELLED. */
 void mnk_stream_stop(MnkStream *stream);
 void mnk_stream_free(MnkStream *stream);

@@ -1,0 +1,136 @@
+/* What both halves of a stream share: the contents of the messages between them. */
+#ifndef MNK_STREAM_PRIV_H
+#define MNK_STREAM_PRIV_H
+
+#include "ipc/ipc.h"
+#include "media/media.h"
+#include "stream/stream.h"
+#include "vision/vision.h"
+
+/* ---- source.c: what the user named ---- */
+
+typedef struct {
+  MnkSourceKind kind;
+  char *address;
+  gboolean standard_input;
+  gboolean network;
+} MnkSourceName;
+
+void mnk_source_name_clear(MnkSourceName *name);
+/* Understands the name and checks what can be checked without opening a decoder. */
+gboolean mnk_source_name_parse(const char *text, MnkSourceName *out, GError **error);
+/* The descriptor to hand to the worker: >= 0, or -1 for what it opens by address. */
+int mnk_source_name_open(const MnkSourceName *name, GError **error);
+/* An id for a stream of this source: "city_walk" for "/videos/city walk.mp4". Caller frees. */
+char *mnk_source_name_id(const MnkSourceName *name);
+gboolean mnk_stream_id_is_valid(const char *id);
+
+/* ---- setup.c: what the server tells the worker ---- */
+
+enum {
+  MNK_SLOTS = 16,
+  MNK_SLOT_SIZE = 2 << 20, /* bytes; a key frame as JPEG */
+};
+
+/* MNK_MSG_HELLO: what holds for the whole worker. */
+typedef struct {
+  char *models_dir, *cache_dir;
+  char *device; /* the camera that it may open for writing; "": none */
+  int threads;
+  guint parts;
+  gboolean stub, sandbox, network;
+  guint64 max_memory;
+  MnkLogLevel log_level;
+} MnkWorkerSetup;
+
+void mnk_worker_setup_init(MnkWorkerSetup *setup, const MnkSettings *settings,
+                           const MnkSourceName *source);
+void mnk_worker_setup_clear(MnkWorkerSetup *setup);
+void mnk_worker_setup_write(const MnkWorkerSetup *setup, GString *out);
+gboolean mnk_worker_setup_read(const MnkJsonValue *value, MnkWorkerSetup *out, GError **error);
+
+/* MNK_MSG_OPEN: one source and how it is looked at. */
+typedef struct {
+  char *stream; /* id, for the log */
+  char *address;
+  MnkSourceKind kind;
+  double fps;
+  gint64 from_ms, to_ms; /* to_ms < 0: to the end */
+  gint64 resume_ms;      /* file: begin here in the first pass; < 0: at from_ms */
+  gint64 offset_ms;      /* added to the source's times: what an earlier worker has played */
+  gboolean loop, realtime, every_frame, rtsp_udp, pictures;
+  gint64 timeout_ms;
+  guint reconnect_max;
+  guint64 max_pixels;
+  double gate_mse;
+  gint64 gate_max_gap_ms;
+  gboolean cuts, camera_motion;
+  int picture_size;
+  char *fault; /* tests; NULL: none */
+} MnkWatchSetup;
+
+void mnk_watch_setup_init(MnkWatchSetup *setup, const MnkSettings *settings);
+void mnk_watch_setup_clear(MnkWatchSetup *setup);
+void mnk_watch_setup_write(const MnkWatchSetup *setup, GString *out);
+gboolean mnk_watch_setup_read(const MnkJsonValue *value, MnkWatchSetup *out, GError **error);
+
+/* ---- report.c: what the worker tells the server besides observations ---- */
+
+typedef struct {
+  guint64 received, encoded, gated, late, dropped, queued, decoded, damaged, reconnects;
+  double decode_ms, look_ms;
+  double part_ms[5]; /* by bit of MnkPart */
+  guint64 part_runs[5];
+} MnkWatchCounters;
+
+void mnk_watch_counters_write(const MnkWatchCounters *counters, GString *out);
+gboolean mnk_watch_counters_read(const MnkJsonValue *value, MnkWatchCounters *out, GError **error);
+void mnk_source_info_write(const MnkSourceInfo *info, GString *out);
+/* MNK_MSG_ENDED; error NULL: the whole source was read. */
+void mnk_ended_write(gint64 end_ms, const GError *error, GString *out);
+/* TRUE with *failure (caller frees) or NULL; FALSE with an error when it cannot be read. */
+gboolean mnk_ended_read(const MnkJsonValue *value, gint64 *end_ms, GError **failure,
+                        GError **error);
+
+/* ---- captioner.c: scenes in, captions out ---- */
+
+typedef struct _MnkCaptioner MnkCaptioner;
+typedef void (*MnkCaptionFunc)(const MnkCaption *caption, gboolean durable, gpointer user);
+/* store may be NULL. func comes for final captions, after their commit. */
+MnkCaptioner *mnk_captioner_new(const char *stream, const MnkSettings *settings, MnkStore *store,
+                                MnkCaptionFunc func, gpointer user);
+void mnk_captioner_free(MnkCaptioner *captioner);
+MnkTimeline *mnk_captioner_timeline(MnkCaptioner *captioner);
+guint64 mnk_captioner_count(const MnkCaptioner *captioner);
+/* Captions that wait for their commit. */
+guint mnk_captioner_waiting(const MnkCaptioner *captioner);
+
+/* ---- looker.c: the worker's one perception, shared by its watches ---- */
+
+typedef struct _MnkLooker MnkLooker;
+typedef struct _MnkWatch MnkWatch;
+
+MnkLooker *mnk_looker_new(const MnkPerceptionConfig *config, MnkChannel *channel, GError **error);
+/* Joins its thread: watches must be gone. */
+void mnk_looker_free(MnkLooker *looker);
+MnkPerception *mnk_looker_perception(MnkLooker *looker);
+/* The watch has something to be looked at. Any thread. */
+void mnk_looker_wake(MnkLooker *looker, MnkWatch *watch);
+
+/* ---- watch.c: one source in the worker ---- */
+
+/* Takes fd. Starts a thread that opens the source and reads it; all else is told over the channel.
+ */
+MnkWatch *mnk_watch_new(const MnkWatchSetup *setup, guint32 number, int fd, MnkChannel *channel,
+                        MnkSlots *slots, MnkLooker *looker);
+/* Ends the source early: what waits is still looked at. Any thread. */
+void mnk_watch_stop(MnkWatch *watch);
+/* Stops, waits for its thread, gives up the reference that mnk_watch_new returned. */
+void mnk_watch_free(MnkWatch *watch);
+MnkWatch *mnk_watch_ref(MnkWatch *watch);
+void mnk_watch_unref(MnkWatch *watch);
+/* From the looker's thread: look at one waiting frame. TRUE: more wait. */
+gboolean mnk_watch_look(MnkWatch *watch, MnkPerception *perception);
+gboolean mnk_watch_is_over(MnkWatch *watch);
+
+#endif
