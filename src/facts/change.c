@@ -8,6 +8,10 @@ static const float MIN_TEXT_SCORE = 0.85f;
 static const float PRESENT = 0.8f;
 static const float ABSENT = 0.1f;
 
+/* A dissolve that explains the change may become certain as late as this, and gives the better
+ * boundary. */
+static const gint64 CUT_CERTAIN_MS = 2500;
+
 enum { MAX_SUBJECTS = 32, MAX_BEFORE = 6 };
 
 typedef struct {
@@ -65,13 +69,14 @@ static float presence(MnkObservation *const *seen, guint from, guint to, const S
 }
 
 guint mnk_change_point(MnkObservation *const *seen, guint n, gint64 start_ms, gint64 min_ms) {
+  gint64 lasting_ms = MAX(min_ms, CUT_CERTAIN_MS);
   guint split = n;
-  while (split > 0 && seen[n - 1]->pts_ms - seen[split - 1]->pts_ms <= min_ms)
+  while (split > 0 && seen[n - 1]->pts_ms - seen[split - 1]->pts_ms <= lasting_ms)
     split--;
   if (split == 0 || n - split < 2 || seen[split]->pts_ms - start_ms < min_ms)
     return 0;
   /* Not before the state has lasted as long as it must. */
-  if (seen[n - 1]->pts_ms + seen[n - 1]->step_ms - seen[split]->pts_ms < min_ms)
+  if (seen[n - 1]->pts_ms + seen[n - 1]->step_ms - seen[split]->pts_ms < lasting_ms)
     return 0;
   Subject subjects[MAX_SUBJECTS];
   guint n_subjects = collect(seen[split - 1], subjects, 0);

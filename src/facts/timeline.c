@@ -179,6 +179,7 @@ static void add_cut(MnkTimeline *timeline, const MnkObservation *obs) {
     timeline->cut = obs->cut;
     return;
   }
+  close_by_length(timeline, at_ms - 1);
   guint split = 0;
   while (split < timeline->seen->len &&
          ((MnkObservation *)timeline->seen->pdata[split])->pts_ms < at_ms)
@@ -217,6 +218,7 @@ void mnk_timeline_gap(MnkTimeline *timeline, gint64 start_ms, gint64 end_ms, con
 void mnk_timeline_finish(MnkTimeline *timeline, gint64 end_ms) {
   if (!timeline->running)
     return;
+  close_by_length(timeline, end_ms - 1);
   if (timeline->seen->len > 0)
     close_scene(timeline, MAX(end_ms, timeline->start_ms + 1), MNK_CUT_NONE, timeline->seen->len);
   timeline->running = FALSE;
