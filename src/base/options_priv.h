@@ -29,7 +29,7 @@ const MnkOption *mnk_option_find(const char *name, gboolean *negated);
  * flags; NULL when nothing is near. Borrowed. */
 const char *mnk_option_nearest(const char *name, guint commands, guint without_flags);
 gboolean mnk_option_names_equal(const char *a, const char *b);
-/* Single edits between two names. */
+/* Single edits between two names; G_MAXUINT for names that are too long for one. */
 guint mnk_edit_distance(const char *a, const char *b);
 /* Whether an edit distance is small enough for a guess at what was meant. */
 gboolean mnk_is_near(const char *name, guint distance);

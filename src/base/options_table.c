@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* Names longer than this are not compared for likeness. */
+enum { LONGEST_NAME = 64 };
+
 /* The short words of options.def. Types are written without their prefix there too; the macro puts
  * it back. */
 enum {
@@ -101,22 +104,27 @@ const MnkOption *mnk_option_by_name(const char *name) {
   return option != NULL && !negated ? option : NULL;
 }
 
-/* Levenshtein's distance by rows. */
+/* Optimal string alignment: insertions, deletions, replacements and swaps of neighbours, by rows of
+ * the table of distances between beginnings. */
 guint mnk_edit_distance(const char *a, const char *b) {
-  gsize length = strlen(b);
-  g_autofree guint *row = g_new(guint, length + 1);
-  for (gsize j = 0; j <= length; j++)
-    row[j] = (guint)j;
-  for (gsize i = 0; a[i] != '\0'; i++) {
-    guint diagonal = row[0];
-    row[0] = (guint)i + 1;
-    for (gsize j = 0; j < length; j++) {
-      guint replaced = diagonal + (dashed(a[i]) == dashed(b[j]) ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = MIN(replaced, MIN(diagonal, row[j]) + 1);
+  gsize a_length = strlen(a), b_length = strlen(b);
+  if (a_length > LONGEST_NAME || b_length > LONGEST_NAME)
+    return G_MAXUINT;
+  guint rows[3][LONGEST_NAME + 1];
+  for (gsize j = 0; j <= b_length; j++)
+    rows[0][j] = (guint)j;
+  for (gsize i = 1; i <= a_length; i++) {
+    guint *row = rows[i % 3];
+    const guint *above = rows[(i - 1) % 3], *before = rows[(i + 1) % 3];
+    row[0] = (guint)i;
+    for (gsize j = 1; j <= b_length; j++) {
+      char x = dashed(a[i - 1]), y = dashed(b[j - 1]);
+      row[j] = MIN(above[j - 1] + (x == y ? 0 : 1), MIN(above[j], row[j - 1]) + 1);
+      if (i > 1 && j > 1 && x == dashed(b[j - 2]) && dashed(a[i - 2]) == y)
+        row[j] = MIN(row[j], before[j - 2] + 1);
     }
   }
-  return row[length];
+  return rows[a_length % 3][b_length];
 }
 
 gboolean mnk_is_near(const char *name, guint distance) {
@@ -124,9 +132,6 @@ gboolean mnk_is_near(const char *name, guint distance) {
 }
 
 const char *mnk_option_nearest(const char *name, guint commands, guint without_flags) {
-  enum { LONGEST_NAME = 64 };
-  if (strlen(name) > LONGEST_NAME)
-    return NULL;
   const char *nearest = NULL;
   guint least = G_MAXUINT;
   for (guint i = 0; i < MNK_OPT_N; i++) {

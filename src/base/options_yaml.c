@@ -18,7 +18,6 @@ typedef struct {
   guint seen[MNK_OPT_N]; /* line of the option, 0: not yet */
 } Reader;
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FILE, fclose)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(yaml_event_t, yaml_event_delete)
 
 static guint line_of(const yaml_event_t *event) {
@@ -82,10 +81,22 @@ static const char *scalar_text(const yaml_event_t *event) {
   return strlen(text) == event->data.scalar.length ? text : NULL;
 }
 
+static gboolean is_heading(const char *key) {
+  g_autofree char *lower = g_ascii_strdown(key, -1);
+  for (guint i = 0; i < MNK_OPT_N; i++) {
+    g_autofree char *group = g_ascii_strdown(mnk_option((MnkOptionId)i)->group, -1);
+    if (mnk_option_names_equal(lower, group))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static gboolean refuse_key(const Reader *reader, guint line, const char *key, GError **error) {
   const char *nearest =
       mnk_option_nearest(key, MNK_COMMAND_ALL, MNK_OPTION_HIDDEN | MNK_OPTION_CLI_ONLY);
   g_autofree char *safe = mnk_text_escape(key);
+  if (is_heading(key))
+    return fail(reader, line, error, "%s is a group: options stand under it", safe);
   if (nearest == NULL)
     return fail(reader, line, error, "unknown key %s", safe);
   g_autofree char *name = g_strdelimit(g_strdup(nearest), "-", '_');
@@ -116,23 +127,15 @@ static gboolean put(Reader *reader, const char *key, guint line, const yaml_even
   return TRUE;
 }
 
-static gboolean is_heading(const char *key) {
-  g_autofree char *lower = g_ascii_strdown(key, -1);
-  for (guint i = 0; i < MNK_OPT_N; i++) {
-    g_autofree char *group = g_ascii_strdown(mnk_option((MnkOptionId)i)->group, -1);
-    if (mnk_option_names_equal(lower, group))
-      return TRUE;
-  }
-  return FALSE;
-}
-
 static gboolean refuse_heading(const Reader *reader, guint line, const char *key, GError **error) {
   g_autofree char *safe = mnk_text_escape(key);
   if (mnk_option_by_name(key) != NULL)
     return fail(reader, line, error, "%s: one plain value is expected", safe);
+  if (is_heading(key))
+    return fail(reader, line, error, "%s: a group cannot stand inside a group", safe);
   for (guint i = 0; i < MNK_OPT_N; i++) {
     g_autofree char *group = g_ascii_strdown(mnk_option((MnkOptionId)i)->group, -1);
-    if (strlen(key) < MAX_FILE / 1024 && mnk_is_near(key, mnk_edit_distance(key, group)))
+    if (mnk_is_near(key, mnk_edit_distance(key, group)))
       return fail(reader, line, error, "unknown group %s; did you mean %s?", safe, group);
   }
   return fail(reader, line, error, "unknown group %s", safe);
@@ -176,51 +179,58 @@ static gboolean read_document(Reader *reader, yaml_event_t *event, GError **erro
 
 static gboolean read_stream(Reader *reader, GError **error) {
   g_auto(yaml_event_t) event = {0};
-  if (!next_event(reader, &event, error) || !next_event(reader, &event, error))
-    return FALSE;
-  if (event.type == YAML_STREAM_END_EVENT)
-    return TRUE;
-  if (!read_document(reader, &event, error) || !next_event(reader, &event, error))
-    return FALSE;
-  if (event.type != YAML_STREAM_END_EVENT)
-    return fail(reader, line_of(&event), error, "a second document begins here");
-  return TRUE;
+  guint documents = 0;
+  while (next_event(reader, &event, error)) {
+    if (event.type == YAML_STREAM_END_EVENT)
+      return TRUE;
+    if (event.type != YAML_DOCUMENT_START_EVENT)
+      continue;
+    if (documents++ > 0)
+      return fail(reader, line_of(&event), error, "a second document begins here");
+    if (!read_document(reader, &event, error))
+      return FALSE;
+  }
+  return FALSE;
 }
 
 /* Never more than the limit is read, whatever the file's size claims to be. */
-static char *read_file(const char *path, gsize *length, GError **error) {
-  g_autoptr(FILE) file = fopen(path, "rbe");
+static gboolean read_all(FILE *file, const char *path, GString *out, GError **error) {
+  g_string_set_size(out, MAX_FILE + 1);
+  gsize length = fread(out->str, 1, out->len, file);
+  g_string_truncate(out, length);
+  if (ferror(file))
+    g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "%s cannot be read: %s", path,
+                g_strerror(errno));
+  else if (length > MAX_FILE)
+    g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "%s is larger than 1 MiB", path);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean read_file(const char *path, GString *out, GError **error) {
+  FILE *file = fopen(path, "rbe");
   if (file == NULL) {
     int saved = errno;
     g_set_error(error, MNK_ERROR, saved == ENOENT ? MNK_ERROR_NOT_FOUND : MNK_ERROR_CONFIG,
                 "%s cannot be read: %s", path, g_strerror(saved));
-    return NULL;
+    return FALSE;
   }
-  g_autofree char *bytes = g_malloc(MAX_FILE + 1);
-  *length = fread(bytes, 1, MAX_FILE + 1, file);
-  if (ferror(file)) {
-    g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "%s cannot be read: %s", path,
-                g_strerror(errno));
-    return NULL;
-  }
-  if (*length > MAX_FILE) {
-    g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "%s is larger than 1 MiB", path);
-    return NULL;
-  }
-  return g_steal_pointer(&bytes);
+  gboolean ok = read_all(file, path, out, error);
+  fclose(file);
+  return ok;
 }
 
 gboolean mnk_settings_load_yaml(MnkSettings *settings, const char *path, GError **error) {
-  gsize length;
-  g_autofree char *bytes = read_file(path, &length, error);
-  if (bytes == NULL)
+  g_autoptr(GString) text = g_string_new(NULL);
+  if (!read_file(path, text, error))
     return FALSE;
   Reader reader = {.settings = settings, .path = path};
   if (!yaml_parser_initialize(&reader.parser)) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_INTERNAL, "%s cannot be read: out of memory", path);
     return FALSE;
   }
-  yaml_parser_set_input_string(&reader.parser, (const unsigned char *)bytes, length);
+  yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text->str, text->len);
   gboolean ok = read_stream(&reader, error);
   yaml_parser_delete(&reader.parser);
   return ok;
