@@ -123,18 +123,25 @@ static void append_clock(GString *out, gint64 ms) {
   g_string_append_printf(out, ":%02" G_GINT64_FORMAT, s % 60);
 }
 
+/* Safe for a terminal, on one line. */
+static void append_terminal_text(GString *out, const char *text) {
+  g_autofree char *line = g_strdup(text);
+  g_autofree char *escaped = mnk_text_escape(g_strdelimit(line, "\r\n\t", ' '));
+  g_string_append(out, escaped);
+}
+
 void mnk_text_write_line(GString *out, const MnkCaption *caption) {
-  g_autofree char *text = g_strdup(caption->text ? caption->text : "");
-  g_autofree char *escaped = mnk_text_escape(g_strdelimit(text, "\r\n\t", ' '));
   g_string_append_c(out, '[');
   append_clock(out, caption->start_ms);
   g_string_append(out, " - ");
   append_clock(out, caption->end_ms);
   g_string_append(out, "]  ");
-  g_string_append(out, escaped);
-  if (*escaped == '\0' && mnk_caption_is_gap(caption)) {
-    g_autofree char *reason = mnk_text_escape(gap_reason(caption));
-    g_string_append_printf(out, "(not seen: %s)", reason);
+  if (caption->text && *caption->text) {
+    append_terminal_text(out, caption->text);
+  } else if (mnk_caption_is_gap(caption)) {
+    g_string_append(out, "(not seen: ");
+    append_terminal_text(out, gap_reason(caption));
+    g_string_append_c(out, ')');
   }
   g_string_append_c(out, '\n');
 }

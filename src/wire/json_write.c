@@ -109,7 +109,7 @@ void mnk_json_add_int(MnkJsonWriter *w, const char *key, gint64 value) {
   g_string_append_printf(w->out, "%" G_GINT64_FORMAT, value);
 }
 
-/* Fewest digits that give the same double again. */
+/* Digits enough to give the same double again. */
 static void format_round_trip(char text[NUMBER_ROOM], double value) {
   static const char *const formats[] = {"%.15g", "%.16g", "%.17g"};
   for (guint i = 0; i < G_N_ELEMENTS(formats); i++) {
