@@ -315,7 +315,8 @@ def fetch(plan, groups, deep):
     with alone(plan.cache) as scratch:
         due = [t for t in targets if not t.is_whole()]
         bring(plan, due, scratch)
-        Stamp(plan.cache, key).add(groups)
+        if not deep:
+            Stamp(plan.cache, key).add(groups)
     return len(due)
 
 

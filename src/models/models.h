@@ -23,13 +23,17 @@ char *mnk_models_dir(const char *option);
 char *mnk_models_path(const char *dir, const MnkModelEntry *entry);
 
 typedef enum { MNK_MODEL_OK, MNK_MODEL_MISSING, MNK_MODEL_DAMAGED } MnkModelState;
-/* Size, and the hash when deep. why (caller frees): a sentence that names the file and, when it
- * cannot be used, the command that gets it. */
+/* Size, and the hash when deep (reads the whole file). why, may be NULL (caller frees): a sentence
+ * that names the file and, when it cannot be used, the command that gets it. */
 MnkModelState mnk_models_check(const char *dir, const MnkModelEntry *entry, gboolean deep,
                                char **why);
 
 /* The OpenVINO runtime's C library: $MANAKO_OPENVINO, else as set-up left it in the cache, else
  * what the system's loader finds by name. Caller frees. */
 char *mnk_models_openvino_library(void);
+/* The program that gets models (tools/fetch.py): in the source tree whose build folder holds the
+ * running program, or below share/manako beside its bin folder. NULL when neither has it. Caller
+ * frees. */
+char *mnk_models_fetch_script(void);
 
 #endif
