@@ -18,12 +18,14 @@ double mnk_wire_unit(double value) {
   return value > 0 ? MIN(value, 1.0) : 0;
 }
 
-gboolean mnk_box_is_empty(const MnkBox *box) {
-  return !(box->x > 0 || box->y > 0 || box->w > 0 || box->h > 0);
+/* No side that is left after rounding to BOX_DECIMALS. */
+static gboolean box_is_empty(const MnkBox *box) {
+  const float least = 0.00005f;
+  return !(box->x > least || box->y > least || box->w > least || box->h > least);
 }
 
 void mnk_box_write_json(const MnkBox *box, const char *key, MnkJsonWriter *w) {
-  if (mnk_box_is_empty(box)) {
+  if (box_is_empty(box)) {
     mnk_json_add_null(w, key);
     return;
   }

@@ -9,7 +9,6 @@
 
 /* 0..1; what is not a number is 0. */
 double mnk_wire_unit(double value);
-gboolean mnk_box_is_empty(const MnkBox *box);
 /* [x,y,w,h], or null for the empty box. */
 void mnk_box_write_json(const MnkBox *box, const char *key, MnkJsonWriter *w);
 /* A missing box and null are the empty box. */

@@ -143,7 +143,7 @@ static gboolean span_is(const Span *span, const char *text) {
 /* As much as there is room for, printable: what is not valid or would steer a terminal is '?'. */
 static void copy_text(char *out, gsize room, const Span *from) {
   gsize at = 0, length = 0;
-  while (at < from->length && length + 1 < room) {
+  while (at < from->length) {
     gssize left = (gssize)MIN(from->length - at, 8);
     gunichar c = from->text[at] ? g_utf8_get_char_validated(from->text + at, left) : 0;
     gboolean plain = c < (gunichar)-2 && g_unichar_isprint(c);

@@ -100,6 +100,17 @@ static void test_write_odd(void) {
   g_assert_nonnull(back);
 }
 
+/* A box that rounding takes away is no box. */
+static void test_tiny_box(void) {
+  g_autoptr(MnkFact) fact = mnk_fact_new(MNK_FACT_OBJECT, "x");
+  fact->box = (MnkBox){0.00004f, 0, 0.00004f, 0.00004f};
+  g_autoptr(GString) out = g_string_new(NULL);
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, out);
+  mnk_fact_write_json(fact, &w);
+  g_assert_nonnull(strstr(out->str, "\"box\":null"));
+}
+
 static void test_kinds(void) {
   for (guint kind = 0; kind < MNK_FACT_N; kind++) {
     g_autoptr(MnkFact) fact = mnk_fact_new((MnkFactKind)kind, "x");
@@ -205,6 +216,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/wire/caption/read", test_read);
   g_test_add_func("/wire/caption/copy", test_copy);
   g_test_add_func("/wire/caption/write-odd", test_write_odd);
+  g_test_add_func("/wire/caption/tiny-box", test_tiny_box);
   g_test_add_func("/wire/caption/kinds", test_kinds);
   g_test_add_func("/wire/caption/gap", test_gap);
   g_test_add_func("/wire/caption/refused", test_refused);

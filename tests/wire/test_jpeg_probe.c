@@ -63,6 +63,10 @@ static const Case cases[] = {
      BYTES(SOI "\xff\xe1\x00\x12"
                "Exif\0\0II\x2a\0\xff\xff\xff\xff\0\0" SOF("\xc0") SIZE YUV),
      GOOD(640, 480, 3, FALSE, 1)},
+    {"exif-directory-at-end",
+     BYTES(SOI "\xff\xe1\x00\x12"
+               "Exif\0\0II\x2a\0\x09\0\0\0\0\0" SOF("\xc0") SIZE YUV),
+     GOOD(640, 480, 3, FALSE, 1)},
     {"exif-entries-beyond",
      BYTES(SOI "\xff\xe1\x00\x12"
                "Exif\0\0II\x2a\0\x08\0\0\0\xff\xff" SOF("\xc0") SIZE YUV),
@@ -110,6 +114,8 @@ static const Case cases[] = {
     {"precision", BYTES(SOI SOF("\xc0") "\x11\x01\xe0\x02\x80" YUV),
      BAD("JPEG: impossible precision at byte 6")},
     {"sampling-zero", BYTES(SOI SOF("\xc0") SIZE "\x03\x01\x02\0\x02\x11\x01\x03\x11\x01"),
+     BAD("JPEG: impossible sampling factor at byte 13")},
+    {"sampling-five-across", BYTES(SOI SOF("\xc0") SIZE "\x03\x01\x52\0\x02\x11\x01\x03\x11\x01"),
      BAD("JPEG: impossible sampling factor at byte 13")},
     {"sampling-five", BYTES(SOI SOF("\xc0") SIZE "\x03\x01\x22\0\x02\x15\x01\x03\x11\x01"),
      BAD("JPEG: impossible sampling factor at byte 16")},

@@ -126,6 +126,14 @@ static const Case refused[] = {
     {"string-control", "[\"a\nb\"]", 0},
     {"string-control-ninth", "[\"01234567\x1f\"]", 0},
     {"string-control-in-eight", "[\"0123\t567890\"]", 0},
+    {"string-last-control-in-eight",
+     "[\"01234567012345\x1f"
+     "78\"]",
+     0},
+    {"string-utf8-in-eight",
+     "[\"01234567012345\xff"
+     "78\"]",
+     0},
     {"string-raw-nul", BYTES("[\"a\0b\"]")},
     {"string-escaped-nul", "[\"a\\u0000b\"]", 0},
     {"string-escaped-nul-key", "{\"\\u0000\":1}", 0},
@@ -139,6 +147,8 @@ static const Case refused[] = {
     {"string-high-surrogate-text", "[\"\\ud83dabcdef\"]", 0},
     {"string-high-high", "[\"\\ud83d\\ud83d\"]", 0},
     {"string-low-surrogate", "[\"\\ude00\"]", 0},
+    {"string-low-low", "[\"\\ude00\\ude00\"]", 0},
+    {"string-high-beyond-low", "[\"\\ud83d\\ue000\"]", 0},
     {"string-low-high", "[\"\\ude00\\ud83d\"]", 0},
     {"string-utf8-surrogate", "[\"\xed\xa0\xbd\"]", 0},
     {"string-utf8-overlong-nul", "[\"\xc0\x80\"]", 0},
@@ -256,12 +266,15 @@ static void test_numbers(void) {
   assert_limit("[9223372036854775808]", NULL, "whole number of more than 64 bits at byte 1");
   assert_limit("[-9223372036854775809]", NULL, "whole number of more than 64 bits");
   assert_limit("[1e309]", NULL, "beyond the range of a double");
+  assert_limit("[1.5e309]", NULL, "beyond the range of a double");
   assert_limit("[-1e99999999]", NULL, "beyond the range of a double");
   g_autofree char *digits = g_strnfill(127, '0');
   g_autofree char *at = g_strdup_printf("[1.%s]", digits + 1);
   g_autofree char *over = g_strdup_printf("[1.%s]", digits);
   assert_fits(at, NULL);
   assert_limit(over, NULL, "number of more than 128 bytes");
+  memcpy(at + strlen(at) - 3, "e5", 2);
+  assert_fits(at, NULL);
 }
 
 /* Many keys in one object: the list of keys grows, and the last of them is a duplicate. */
