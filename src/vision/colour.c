@@ -1,0 +1,35 @@
+/* The dominant colour of a picture: what the stub perception can tell. */
+#include "vision/perception_priv.h"
+
+enum { GRID = 32, BRIGHT = 170, DARK = 60, VIVID = 60 };
+
+typedef enum { RED, GREEN, BLUE, YELLOW, WHITE, BLACK, GREY, COLOURS } Colour;
+static const char *const names[COLOURS] = {"red",   "green", "blue", "yellow",
+                                           "white", "black", "grey"};
+
+static Colour colour_of(const guint8 *p) {
+  int r = p[0], g = p[1], b = p[2];
+  int low = MIN(MIN(r, g), b), high = MAX(MAX(r, g), b);
+
+  if (high - low < VIVID)
+    return high < DARK ? BLACK : low > BRIGHT ? WHITE : GREY;
+  if (b == low && MIN(r, g) - b > (high - low) / 2)
+    return YELLOW;
+  return r == high ? RED : g == high ? GREEN : BLUE;
+}
+
+const char *mnk_colour_dominant(const MnkPicture *picture, float *share) {
+  guint counts[COLOURS] = {0}, best = 0;
+
+  for (int y = 0; y < GRID; y++)
+    for (int x = 0; x < GRID; x++) {
+      int px = (2 * x + 1) * picture->width / (2 * GRID);
+      int py = (2 * y + 1) * picture->height / (2 * GRID);
+      counts[colour_of(picture->rgb + (gsize)py * picture->stride + (gsize)px * 3)]++;
+    }
+  for (guint i = 1; i < COLOURS; i++)
+    if (counts[i] > counts[best])
+      best = i;
+  *share = (float)counts[best] / (GRID * GRID);
+  return names[best];
+}
