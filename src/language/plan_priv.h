@@ -1,0 +1,136 @@
+/* Plan: what is worth saying about one scene, in no language. Plain data. */
+#ifndef MNK_LANGUAGE_PLAN_PRIV_H
+#define MNK_LANGUAGE_PLAN_PRIV_H
+
+#include "facts/facts.h"
+
+enum {
+  MNK_PLAN_TOPICS = 12, /* things kept of a scene, said or not */
+  MNK_PLAN_SAID = 3,    /* of these, how many a sentence names */
+  MNK_PLAN_ACTIONS = 2,
+  MNK_PLAN_TEXTS = 2,
+  MNK_PLAN_TEXT_CHARS = 60,
+};
+
+/* How sure a caption is of a name. */
+typedef enum {
+  MNK_BAND_SURE,     /* "a cat" */
+  MNK_BAND_PROBABLE, /* "probably a cat" */
+  MNK_BAND_VAGUE,    /* "some kind of animal": the topic's concept is the broader one */
+  MNK_BAND_UNSAID,
+} MnkBand;
+
+/* Where in the picture. */
+typedef enum {
+  MNK_SPOT_NONE,
+  MNK_SPOT_LEFT,
+  MNK_SPOT_RIGHT,
+  MNK_SPOT_MIDDLE,
+  MNK_SPOT_TOP,
+  MNK_SPOT_BOTTOM,
+  MNK_SPOT_FRONT,
+  MNK_SPOT_BACK,
+  MNK_SPOT_N,
+} MnkSpot;
+
+typedef enum {
+  MNK_POSTURE_NONE,
+  MNK_POSTURE_STANDING,
+  MNK_POSTURE_SITTING,
+  MNK_POSTURE_LYING,
+  MNK_POSTURE_ARMS_RAISED,
+  MNK_POSTURE_N,
+} MnkPosture;
+
+typedef enum {
+  MNK_ACTION_ENTERS,
+  MNK_ACTION_LEAVES,
+  MNK_ACTION_LEFT,
+  MNK_ACTION_RIGHT,
+  MNK_ACTION_UP,
+  MNK_ACTION_DOWN,
+  MNK_ACTION_CLOSER,
+  MNK_ACTION_AWAY,
+  MNK_ACTION_N,
+} MnkAction;
+
+typedef enum {
+  MNK_CAMERA_STILL, /* or not known to move */
+  MNK_CAMERA_PAN_LEFT,
+  MNK_CAMERA_PAN_RIGHT,
+  MNK_CAMERA_TILT_UP,
+  MNK_CAMERA_TILT_DOWN,
+  MNK_CAMERA_ZOOM_IN,
+  MNK_CAMERA_ZOOM_OUT,
+  MNK_CAMERA_UNSTEADY,
+  MNK_CAMERA_N,
+} MnkCamera;
+
+/* How bright the picture is, as far as it is worth a word. */
+typedef enum {
+  MNK_LIGHT_USUAL,
+  MNK_LIGHT_DARK,
+  MNK_LIGHT_DIM,
+  MNK_LIGHT_BRIGHT,
+  MNK_LIGHT_BLACK, /* from here on: hardly any detail at all */
+  MNK_LIGHT_WHITE,
+  MNK_LIGHT_UNIFORM,
+  MNK_LIGHT_N,
+} MnkLight;
+
+/* One kind of thing in the scene. */
+typedef struct {
+  const MnkConcept *concept; /* as it is said */
+  const MnkConcept *exact;   /* as it was recognised; differs from concept when vague */
+  guint count;
+  gboolean counted; /* from boxes; else one name for the whole picture */
+  MnkBand band;
+  float score;
+  MnkBox box; /* all 0: unknown */
+  MnkSpot spot;
+  MnkPosture posture;     /* of a single person */
+  gboolean close_up;      /* a single person's face fills the picture */
+  const MnkConcept *worn; /* by a single person */
+} MnkTopic;
+
+typedef struct {
+  guint topic; /* index of who */
+  MnkAction action;
+  guint times; /* by how many of them */
+} MnkPlanAction;
+
+typedef struct {
+  guint n_topics, n_said; /* what is said comes first */
+  MnkTopic topics[MNK_PLAN_TOPICS];
+  MnkPosture one_posture; /* of one of several people; NONE */
+  const MnkConcept *setting;
+  MnkBand setting_band;
+  guint n_actions;
+  MnkPlanAction actions[MNK_PLAN_ACTIONS];
+  MnkCamera camera;
+  guint n_lines, n_texts; /* lines of text in the picture; of these, kept in texts */
+  char *texts[MNK_PLAN_TEXTS];
+  MnkLight light;
+  char *gap; /* why nothing was seen; NULL: it was seen */
+  gboolean after_cut;
+  gint64 start_ms, end_ms;
+} MnkPlan;
+
+/* before: the plan of the scene before in the same shot, or NULL: what was sure there needs less
+ * evidence here. */
+MnkPlan *mnk_plan_new(const MnkScene *scene, const MnkPlan *before);
+void mnk_plan_free(MnkPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkPlan, mnk_plan_free)
+
+/* The topic of plan that is the same kind of thing, narrower or broader; NULL: none. */
+const MnkTopic *mnk_plan_find(const MnkPlan *plan, const MnkTopic *topic);
+
+/* Fills the plan's texts from the scene's facts. */
+void mnk_plan_add_texts(MnkPlan *plan, const MnkScene *scene);
+/* TRUE when both show the same text, or none; readings may differ a little. */
+gboolean mnk_plan_same_text(const MnkPlan *a, const MnkPlan *b);
+/* Text from a picture made fit for a sentence: printable characters only, single spaces, at most
+ * MNK_PLAN_TEXT_CHARS characters. Caller frees; NULL when nothing readable is left. */
+char *mnk_plan_clean_text(const char *text);
+
+#endif

@@ -1,0 +1,117 @@
+/* Content planning, text: which lines of a picture are quoted, and how they are made fit for it. */
+#include "language/plan_priv.h"
+
+#include <string.h>
+
+static const float MIN_TEXT = 0.6f;
+/* Two readings of one line differ by a few characters. */
+static const float SAME_TEXT = 0.7f;
+
+/* Printable, and belonging to some script: private use and directions of writing are not. */
+static gboolean is_sayable(gunichar c) {
+  return g_unichar_isprint(c) && g_unichar_type(c) != G_UNICODE_PRIVATE_USE && c != 0xfffd;
+}
+
+static gboolean is_quote(gunichar c) {
+  return c == '"' || c == 0x201c || c == 0x201d || (c >= 0x300c && c <= 0x300f);
+}
+
+char *mnk_plan_clean_text(const char *text) {
+  g_autofree char *valid = g_utf8_make_valid(text != NULL ? text : "", -1);
+  g_autoptr(GString) out = g_string_new(NULL);
+  guint chars = 0, letters = 0;
+  gboolean space = FALSE;
+  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char(p)) {
+    gunichar c = g_utf8_get_char(p);
+    /* A quotation mark inside would end the quotation early. */
+    if (g_unichar_isspace(c) || !is_sayable(c) || is_quote(c)) {
+      space = chars > 0;
+      continue;
+    }
+    if (chars + space >= MNK_PLAN_TEXT_CHARS - 1) {
+      g_string_append(out, "…");
+      break;
+    }
+    if (space)
+      g_string_append_c(out, ' ');
+    chars += 1 + (space ? 1 : 0);
+    space = FALSE;
+    letters += g_unichar_isalnum(c);
+    g_string_append_unichar(out, c);
+  }
+  return letters > 0 ? g_string_free(g_steal_pointer(&out), FALSE) : NULL;
+}
+
+/* The largest lines; of equal ones the surest. */
+void mnk_plan_add_texts(MnkPlan *plan, const MnkScene *scene) {
+  const MnkFact *best[MNK_PLAN_TEXTS] = {NULL};
+  for (guint i = 0; i < scene->facts->len; i++) {
+    const MnkFact *fact = scene->facts->pdata[i];
+    if (fact->kind != MNK_FACT_TEXT || fact->score < MIN_TEXT)
+      continue;
+    g_autofree char *clean = mnk_plan_clean_text(fact->name);
+    if (clean == NULL)
+      continue;
+    plan->n_lines++;
+    for (guint k = 0; k < MNK_PLAN_TEXTS; k++)
+      if (best[k] == NULL || fact->box.h > best[k]->box.h * 1.15f) {
+        memmove(&best[k + 1], &best[k], (MNK_PLAN_TEXTS - k - 1) * sizeof best[0]);
+        best[k] = fact;
+        break;
+      }
+  }
+  /* Two lines of one size read from top to bottom. */
+  if (best[1] != NULL && best[1]->box.y < best[0]->box.y &&
+      best[1]->box.h * 1.3f > best[0]->box.h) {
+    const MnkFact *upper = best[1];
+    best[1] = best[0];
+    best[0] = upper;
+  }
+  for (guint k = 0; k < MNK_PLAN_TEXTS && best[k] != NULL; k++) {
+    char *clean = mnk_plan_clean_text(best[k]->name);
+    if (k > 0 && g_str_equal(clean, plan->texts[0]))
+      g_free(clean);
+    else
+      plan->texts[plan->n_texts++] = clean;
+  }
+}
+
+/* ---- the same text again ---- */
+
+/* Letters and digits alone, folded. */
+static guint letters_of(const char *text, gunichar out[MNK_PLAN_TEXT_CHARS]) {
+  guint n = 0;
+  for (const char *p = text; *p != '\0' && n < MNK_PLAN_TEXT_CHARS; p = g_utf8_next_char(p))
+    if (g_unichar_isalnum(g_utf8_get_char(p)))
+      out[n++] = g_unichar_tolower(g_utf8_get_char(p));
+  return n;
+}
+
+/* 1 minus the edit distance over the longer length. */
+static float similarity(const char *a, const char *b) {
+  gunichar x[MNK_PLAN_TEXT_CHARS], y[MNK_PLAN_TEXT_CHARS];
+  guint row[MNK_PLAN_TEXT_CHARS + 1];
+  guint nx = letters_of(a, x), ny = letters_of(b, y);
+  for (guint k = 0; k <= ny; k++)
+    row[k] = k;
+  for (guint i = 1; i <= nx; i++) {
+    guint diagonal = row[0];
+    row[0] = i;
+    for (guint k = 1; k <= ny; k++) {
+      guint replaced = diagonal + (x[i - 1] != y[k - 1]);
+      diagonal = row[k];
+      row[k] = MIN(MIN(row[k], row[k - 1]) + 1, replaced);
+    }
+  }
+  return 1 - (float)row[ny] / (float)MAX(MAX(nx, ny), 1);
+}
+
+gboolean mnk_plan_same_text(const MnkPlan *a, const MnkPlan *b) {
+  if (a->n_texts == 0 || b->n_texts == 0)
+    return a->n_texts == b->n_texts;
+  for (guint i = 0; i < a->n_texts; i++)
+    for (guint k = 0; k < b->n_texts; k++)
+      if (similarity(a->texts[i], b->texts[k]) >= SAME_TEXT)
+        return TRUE;
+  return FALSE;
+}

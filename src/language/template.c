@@ -1,0 +1,83 @@
+/* The template: from scenes to text, keeping of the scene before what the next is compared with. */
+#include "language/grammar_priv.h"
+
+static const MnkGrammar *const GRAMMARS[MNK_LANG_N] = {
+    [MNK_LANG_EN] = &mnk_grammar_en,
+    [MNK_LANG_JA] = &mnk_grammar_ja,
+};
+
+struct _MnkTemplate {
+  MnkLang lang;
+  MnkPlan *before;  /* of the last final scene, or NULL */
+  char *text;       /* told of it */
+  gint64 since_ms;  /* from when on nothing that is named has changed */
+  guint same_times; /* how many scenes have told so */
+  guint shots;      /* how many scenes were told from nothing */
+};
+
+const char *mnk_lang_code(MnkLang lang) {
+  return lang < MNK_LANG_N ? GRAMMARS[lang]->code : NULL;
+}
+
+gboolean mnk_lang_from_code(const char *code, MnkLang *lang) {
+  for (guint i = 0; i < MNK_LANG_N; i++)
+    if (g_strcmp0(code, GRAMMARS[i]->code) == 0) {
+      *lang = (MnkLang)i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+MnkTemplate *mnk_template_new(MnkLang lang) {
+  MnkTemplate *tmpl = g_new0(MnkTemplate, 1);
+  tmpl->lang = lang;
+  return tmpl;
+}
+
+void mnk_template_free(MnkTemplate *tmpl) {
+  if (tmpl == NULL)
+    return;
+  mnk_plan_free(tmpl->before);
+  g_free(tmpl->text);
+  g_free(tmpl);
+}
+
+void mnk_template_set_lang(MnkTemplate *tmpl, MnkLang lang) {
+  tmpl->lang = lang;
+}
+
+/* A wording that differs from the last text, if there is one. */
+static char *realise(const MnkTemplate *tmpl, const MnkStory *story) {
+  guint first = story->unchanged ? tmpl->same_times : 0;
+  char *text = NULL;
+  for (guint i = 0; i < MNK_VARIANTS; i++) {
+    g_free(text);
+    text = mnk_realise(GRAMMARS[tmpl->lang], story, first + i);
+    if (g_strcmp0(text, tmpl->text) != 0)
+      break;
+  }
+  return text;
+}
+
+static void keep(MnkTemplate *tmpl, MnkPlan *plan, const MnkStory *story, const char *text) {
+  if (!story->unchanged)
+    tmpl->since_ms = plan->start_ms;
+  tmpl->same_times = story->unchanged ? tmpl->same_times + 1 : 0;
+  tmpl->shots += story->from_nothing;
+  mnk_plan_free(tmpl->before);
+  tmpl->before = plan;
+  g_free(tmpl->text);
+  tmpl->text = g_strdup(text);
+}
+
+char *mnk_template_tell(MnkTemplate *tmpl, const MnkScene *scene) {
+  const MnkPlan *before = tmpl->before;
+  gboolean same_shot = before != NULL && before->gap == NULL && !scene->starts_at_cut;
+  g_autoptr(MnkPlan) plan = mnk_plan_new(scene, same_shot ? before : NULL);
+  MnkStory story;
+  mnk_story_tell(&story, plan, &(MnkContext){before, tmpl->since_ms, tmpl->shots});
+  char *text = realise(tmpl, &story);
+  if (scene->final)
+    keep(tmpl, g_steal_pointer(&plan), &story, text);
+  return text;
+}
