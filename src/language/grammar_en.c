@@ -11,7 +11,7 @@ static const char *const SPOTS[MNK_SPOT_N] = {
     [MNK_SPOT_LEFT] = "on the left",       [MNK_SPOT_RIGHT] = "on the right",
     [MNK_SPOT_MIDDLE] = "in the middle",   [MNK_SPOT_TOP] = "at the top",
     [MNK_SPOT_BOTTOM] = "at the bottom",   [MNK_SPOT_FRONT] = "in the foreground",
-    [MNK_SPOT_BACK] = "in the background",
+    [MNK_SPOT_BACK] = "in the background", [MNK_SPOT_FILLS] = "filling most of the picture",
 };
 
 static const char *const POSTURES[MNK_POSTURE_N] = {
@@ -61,37 +61,16 @@ static const char *const OPENERS[MNK_OPENER_N][3] = {
     [MNK_OPENER_AGAIN] = {"again ", "again ", "again "},
 };
 
+/* The others: "at a bakery". */
 static const MnkPhrase PLACES[] = {
-    {"landscape", "in a landscape"},
-    {"coast", "on the coast"},
-    {"seashore", "at the seashore"},
-    {"headland", "on a headland"},
-    {"sandbar", "on a sandbar"},
-    {"lakeside", "by a lake"},
-    {"valley", "in a valley"},
-    {"mountain", "in the mountains"},
-    {"volcano", "at a volcano"},
-    {"cliff", "by a cliff"},
-    {"geyser", "by a geyser"},
-    {"coral reef", "at a coral reef"},
-    {"rapeseed field", "at a rapeseed field"},
-    {"harbor", "in a harbor"},
-    {"pier", "at a pier"},
-    {"breakwater", "by a breakwater"},
-    {"patio", "on a patio"},
-    {"stage", "on a stage"},
-    {"library", "in a library"},
-    {"restaurant", "in a restaurant"},
-    {"movie theater", "at a movie theater"},
-    {"barbershop", "at a barbershop"},
-    {"shop", "at a shop"},
-    {"bakery", "at a bakery"},
-    {"bookshop", "at a bookshop"},
-    {"butcher shop", "at a butcher shop"},
-    {"candy store", "at a candy store"},
-    {"grocery store", "at a grocery store"},
-    {"shoe store", "at a shoe store"},
-    {"toy store", "at a toy store"},
+    {"landscape", "in a landscape"}, {"coast", "on the coast"},
+    {"seashore", "at the seashore"}, {"headland", "on a headland"},
+    {"sandbar", "on a sandbar"},     {"lakeside", "by a lake"},
+    {"valley", "in a valley"},       {"mountain", "in the mountains"},
+    {"cliff", "by a cliff"},         {"geyser", "by a geyser"},
+    {"harbor", "in a harbor"},       {"breakwater", "by a breakwater"},
+    {"patio", "on a patio"},         {"stage", "on a stage"},
+    {"library", "in a library"},     {"restaurant", "in a restaurant"},
 };
 
 /* ---- nouns ---- */
@@ -208,7 +187,7 @@ static guint agreement(const MnkTopics *topics) {
 
 /* ---- other words ---- */
 
-static void append_setting(GString *out, const MnkPlan *plan) {
+static void append_setting(GString *out, const MnkTelling *plan) {
   if (plan->setting == NULL)
     return;
   g_string_append(out, plan->setting_band == MNK_BAND_SURE ? " " : ", probably ");
@@ -222,7 +201,8 @@ static void append_setting(GString *out, const MnkPlan *plan) {
 
 static void append_spot(GString *out, const MnkClause *clause, const char *otherwise) {
   MnkSpot spot = clause->olds.n == 1 ? clause->olds.at[0]->spot : MNK_SPOT_NONE;
-  g_string_append(out, spot != MNK_SPOT_NONE ? SPOTS[spot] : otherwise);
+  gboolean place = spot != MNK_SPOT_NONE && spot != MNK_SPOT_FILLS;
+  g_string_append(out, place ? SPOTS[spot] : otherwise);
 }
 
 static void append_action(GString *out, const char *arg, const MnkClause *clause) {
@@ -232,8 +212,8 @@ static void append_action(GString *out, const char *arg, const MnkClause *clause
   g_string_append(out, ACTIONS[clause->action][column]);
 }
 
-static void append_texts(GString *out, const MnkPlan *plan) {
-  for (guint i = 0; i < plan->n_texts; i++)
+static void append_texts(GString *out, const MnkTelling *plan) {
+  for (guint i = 0; i < plan->n_quoted; i++)
     g_string_append_printf(out, "%s“%s”", i > 0 ? " and " : "", plan->texts[i]);
 }
 
@@ -316,17 +296,18 @@ const MnkGrammar mnk_grammar_en = {
     .agreement = agreement,
     .patterns =
         {
-            [MNK_SAY_GAP] = {"nothing was seen here[: {W}]"},
+            [MNK_SAY_GAP] = {"nothing was seen here[: {W}]", "here too, nothing was seen[: {W}]"},
             [MNK_SAY_SHOW] = {"{R}{N}{S}", "the picture {R}shows {N}{S}", "{R}in view: {N}{S}"},
             [MNK_SAY_SHOW_AND_MAYBE] = {"{R}{N}{S}, and probably {M}",
                                         "the picture {R}shows {N}{S}, and probably {M}"},
             [MNK_SAY_SHOW_MAYBE] = {"{R}probably {M}{S}", "the picture {R}probably shows {M}{S}"},
+            [MNK_SAY_SHOW_LARGE] = {"{R}{N}{S}", "the picture {R}shows {N}{S}"},
             [MNK_SAY_SHOW_POSED] = {"{R}{N}{S}", "the picture {R}shows {N}{S}"},
             [MNK_SAY_SHOW_PLACE] = {"{R}{N}", "the picture {R}shows {N}"},
             [MNK_SAY_SHOW_PLACE_MAYBE] = {"{R}probably {M}", "the picture {R}probably shows {M}"},
             [MNK_SAY_SHOW_ACTING] = {"{R}{N} {A}{S}", "{R}in view, {N} {A}{S}"},
-            [MNK_SAY_ACTS] = {"{O} {A}"},
-            [MNK_SAY_ONE_ACTS] = {"one of {E} {A:one}"},
+            [MNK_SAY_ACTS] = {"{O} {A}", "again, {O} {A}"},
+            [MNK_SAY_ONE_ACTS] = {"one of {E} {A:one}", "again, one of {E} {A:one}"},
             [MNK_SAY_KEEPS_ACTING] = {"{O} {O|keeps|keep} {A:keeps}",
                                       "{O} {O|is|are} still {A:keeps}"},
             [MNK_SAY_POSTURE] = {"{O} {O|is|are} now {V}"},

@@ -116,7 +116,7 @@ static void append_worn(GString *out, const MnkConcept *worn) {
 
 /* The noun with all that stands before it. */
 static void append_head(GString *out, const MnkTopic *topic, gboolean posed) {
-  if (topic->spot != MNK_SPOT_NONE)
+  if (SPOTS[topic->spot] != NULL)
     g_string_append_printf(out, "%sに", SPOTS[topic->spot]);
   if (topic->close_up)
     g_string_append(out, "大写しの");
@@ -217,7 +217,7 @@ static guint agreement(const MnkTopics *topics) {
 
 /* ---- other words ---- */
 
-static void append_setting(GString *out, const MnkPlan *plan, const char *particle) {
+static void append_setting(GString *out, const MnkTelling *plan, const char *particle) {
   if (plan->setting == NULL)
     return;
   const char *word = plan->setting->ja;
@@ -294,7 +294,7 @@ static void append_slot(GString *out, char slot, const char *arg, const MnkClaus
     g_string_append_printf(out, "1%s", clause->olds.at[0]->concept->counter_ja);
     break;
   case 'T':
-    for (guint i = 0; i < clause->plan->n_texts; i++)
+    for (guint i = 0; i < clause->plan->n_quoted; i++)
       g_string_append_printf(out, "「%s」", clause->plan->texts[i]);
     break;
   case 'D':
@@ -321,19 +321,21 @@ const MnkGrammar mnk_grammar_ja = {
     .agreement = agreement,
     .patterns =
         {
-            [MNK_SAY_GAP] = {"[{W}、]この区間は見ていない"},
+            [MNK_SAY_GAP] = {"[{W}、]この区間は見ていない", "[{W}、]この区間も見ていない"},
             [MNK_SAY_SHOW] = {"{R}{S:に}{N}{N|いる|ある|見える}", "{R}{S:に}{N}映っている"},
             [MNK_SAY_SHOW_AND_MAYBE] = {"{R}{S:に}{N}{N|いる|ある|見える}。"
                                         "{M:も}{M|いる|ある|見える}ようだ",
                                         "{R}{S:に}{N}映っている。{M:も}{M|いる|ある|見える}ようだ"},
             [MNK_SAY_SHOW_MAYBE] = {"{R}{S:に}{M}{M|いる|ある|見える}ようだ",
                                     "{R}{S:に}{M}映っているようだ"},
+            [MNK_SAY_SHOW_LARGE] = {"{R}{N:が、}大きく映っている",
+                                    "{R}画面いっぱいに{N}映っている"},
             [MNK_SAY_SHOW_POSED] = {"{R}{S:で}{N:姿}{V}", "{R}{S:に}{N}映っている"},
             [MNK_SAY_SHOW_PLACE] = {"{R}{N}見える", "{R}{N}映っている"},
             [MNK_SAY_SHOW_PLACE_MAYBE] = {"{R}{M:-}のようだ", "{R}{M}映っているようだ"},
             [MNK_SAY_SHOW_ACTING] = {"{R}{S:で}{N:が、}{A}", "{R}ここでも{S:で}{N:が、}{A}"},
-            [MNK_SAY_ACTS] = {"{O}が{A}"},
-            [MNK_SAY_ONE_ACTS] = {"{E}うち{K}が{A}"},
+            [MNK_SAY_ACTS] = {"{O}が{A}", "再び{O}が{A}"},
+            [MNK_SAY_ONE_ACTS] = {"{E}うち{K}が{A}", "再び{E}うち{K}が{A}"},
             [MNK_SAY_KEEPS_ACTING] = {"{O}は引き続き{A}", "{O}はなおも{A}"},
             [MNK_SAY_POSTURE] = {"{O}は今、{V}"},
             [MNK_SAY_ONE_POSTURE] = {"{E}うち{K}は{V}"},

@@ -16,6 +16,7 @@ static const float MIN_CAMERA = 0.4f;
 static const float MIN_POSTURE = 0.5f;
 
 static const float FACE_CLOSE_UP = 0.45f; /* of the picture's height */
+static const float FILLING_AREA = 0.6f;   /* a thing so large leaves little room for another */
 static const float NEAR_AREA = 0.3f;      /* a thing so large is near, */
 static const float FAR_SHARE = 8;         /* and one so many times smaller is far */
 static const float TRIFLE_AREA = 0.015f;  /* a thing so small is not worth a word beside others */
@@ -39,7 +40,7 @@ static gboolean related(const MnkConcept *a, const MnkConcept *b) {
   return a == b || mnk_concept_is_a(a->name, b->name) || mnk_concept_is_a(b->name, a->name);
 }
 
-const MnkTopic *mnk_plan_find(const MnkPlan *plan, const MnkTopic *topic) {
+const MnkTopic *mnk_telling_find(const MnkTelling *plan, const MnkTopic *topic) {
   for (guint i = 0; i < plan->n_topics; i++)
     if (related(plan->topics[i].exact, topic->exact))
       return &plan->topics[i];
@@ -67,7 +68,7 @@ static void merge_topic(MnkTopic *have, const MnkTopic *more) {
   have->score = MAX(have->score, more->score);
 }
 
-static void add_topic(MnkPlan *plan, const MnkTopic *topic) {
+static void add_topic(MnkTelling *plan, const MnkTopic *topic) {
   for (guint i = 0; i < plan->n_topics; i++)
     if (related(plan->topics[i].exact, topic->exact)) {
       merge_topic(&plan->topics[i], topic);
@@ -77,7 +78,7 @@ static void add_topic(MnkPlan *plan, const MnkTopic *topic) {
     plan->topics[plan->n_topics++] = *topic;
 }
 
-static void add_setting(MnkPlan *plan, const MnkConcept *place, float score, float *best) {
+static void add_setting(MnkTelling *plan, const MnkConcept *place, float score, float *best) {
   MnkBand band = score >= SURE ? MNK_BAND_SURE : MNK_BAND_PROBABLE;
   if (score < PROBABLE)
     place = score >= VAGUE && place->broader != NULL ? mnk_vocabulary_find(place->broader) : NULL;
@@ -88,7 +89,7 @@ static void add_setting(MnkPlan *plan, const MnkConcept *place, float score, flo
   *best = score;
 }
 
-static void add_named(MnkPlan *plan, const MnkScene *scene) {
+static void add_named(MnkTelling *plan, const MnkScene *scene) {
   float best_setting = 0;
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
@@ -110,14 +111,14 @@ static void add_named(MnkPlan *plan, const MnkScene *scene) {
   }
 }
 
-static MnkTopic *find_person(MnkPlan *plan) {
+static MnkTopic *find_person(MnkTelling *plan) {
   for (guint i = 0; i < plan->n_topics; i++)
     if (is_person(&plan->topics[i]))
       return &plan->topics[i];
   return NULL;
 }
 
-static void add_faces(MnkPlan *plan, const MnkFact *fact) {
+static void add_faces(MnkTelling *plan, const MnkFact *fact) {
   MnkTopic *person = find_person(plan);
   if (person != NULL) {
     person->close_up = person->count == 1 && fact->count <= 1 && fact->box.h >= FACE_CLOSE_UP;
@@ -142,9 +143,9 @@ static MnkPosture posture_from_name(const char *name) {
 }
 
 /* A posture is a person's, seen or not by the other models. */
-static void add_posture(MnkPlan *plan, const MnkFact *fact) {
+static void add_posture(MnkTelling *plan, const MnkFact *fact) {
   MnkPosture posture = posture_from_name(fact->name);
-  if (posture == MNK_POSTURE_NONE || fact->score < MIN_POSTURE)
+  if (posture == MNK_POSTURE_NONE || !(fact->score >= MIN_POSTURE))
     return;
   MnkTopic *person = find_person(plan);
   if (person == NULL) {
@@ -162,7 +163,7 @@ static void add_posture(MnkPlan *plan, const MnkFact *fact) {
     plan->one_posture = posture;
 }
 
-static void add_bodies(MnkPlan *plan, const MnkScene *scene) {
+static void add_bodies(MnkTelling *plan, const MnkScene *scene) {
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
     if (fact->kind == MNK_FACT_POSE && fact->name != NULL)
@@ -189,8 +190,9 @@ static MnkBand band_of_score(float score, const MnkTopic *then) {
   return score >= VAGUE ? MNK_BAND_VAGUE : MNK_BAND_UNSAID;
 }
 
-static void judge_topic(MnkTopic *topic, const MnkPlan *before) {
-  topic->band = band_of_score(topic->score, before != NULL ? mnk_plan_find(before, topic) : NULL);
+static void judge_topic(MnkTopic *topic, const MnkTelling *before) {
+  topic->band =
+      band_of_score(topic->score, before != NULL ? mnk_telling_find(before, topic) : NULL);
   if (topic->band != MNK_BAND_VAGUE)
     return;
   const MnkConcept *broader = mnk_vocabulary_find(topic->exact->broader);
@@ -225,7 +227,7 @@ static gint by_band_and_salience(gconstpointer a, gconstpointer b, gpointer user
 }
 
 /* Whether a topic earns its place beside what is already said. */
-static gboolean adds_something(const MnkPlan *plan, const MnkTopic *topic) {
+static gboolean adds_something(const MnkTelling *plan, const MnkTopic *topic) {
   if (topic->band == MNK_BAND_UNSAID || plan->n_said == MNK_PLAN_SAID)
     return FALSE;
   if (plan->n_said == 0)
@@ -241,7 +243,7 @@ static gboolean adds_something(const MnkPlan *plan, const MnkTopic *topic) {
 }
 
 /* One person and the one piece of clothing that the whole picture is named after go together. */
-static void dress_person(MnkPlan *plan) {
+static void dress_person(MnkTelling *plan) {
   MnkTopic *person = plan->n_said > 0 ? &plan->topics[0] : NULL;
   if (person == NULL || !is_person(person) || person->count != 1 || person->band != MNK_BAND_SURE)
     return;
@@ -254,7 +256,7 @@ static void dress_person(MnkPlan *plan) {
   }
 }
 
-static void choose_topics(MnkPlan *plan, const MnkPlan *before) {
+static void choose_topics(MnkTelling *plan, const MnkTelling *before) {
   for (guint i = 0; i < plan->n_topics; i++)
     judge_topic(&plan->topics[i], before);
   g_qsort_with_data(plan->topics, (gint)plan->n_topics, sizeof(MnkTopic), by_band_and_salience,
@@ -271,7 +273,7 @@ static void choose_topics(MnkPlan *plan, const MnkPlan *before) {
 }
 
 /* A place with nothing in it is itself what the picture shows. */
-static void settle_setting(MnkPlan *plan) {
+static void settle_setting(MnkTelling *plan) {
   if (plan->setting == NULL)
     return;
   gboolean weak = plan->n_said > 0 && plan->topics[0].band > MNK_BAND_PROBABLE;
@@ -302,6 +304,8 @@ static MnkSpot side_of(const MnkBox *box) {
 }
 
 static MnkSpot spot_alone(const MnkBox *box) {
+  if (area(box) >= FILLING_AREA)
+    return MNK_SPOT_FILLS;
   MnkSpot side = side_of(box);
   float y = box->y + box->h / 2;
   if (side != MNK_SPOT_NONE || box->h > 0.4f)
@@ -326,7 +330,7 @@ static void spot_pair(MnkTopic *a, MnkTopic *b) {
 
 /* Only for single things: of several, one box says nothing of the others. A place in the world
  * says more than a place in the picture. */
-static void place_topics(MnkPlan *plan) {
+static void place_topics(MnkTelling *plan) {
   MnkTopic *placed[MNK_PLAN_SAID];
   guint n = 0;
   if (plan->setting != NULL)
@@ -354,10 +358,10 @@ static gboolean action_from_name(const char *name, MnkAction *action) {
   return FALSE;
 }
 
-static void add_action(MnkPlan *plan, const MnkFact *fact) {
+static void add_action(MnkTelling *plan, const MnkFact *fact) {
   MnkAction action;
   const MnkConcept *who = mnk_vocabulary_find(fact->of);
-  if (who == NULL || fact->score < MIN_ACTION || !action_from_name(fact->name, &action))
+  if (who == NULL || !(fact->score >= MIN_ACTION) || !action_from_name(fact->name, &action))
     return;
   guint topic = 0;
   while (topic < plan->n_said && !related(plan->topics[topic].exact, who))
@@ -371,11 +375,11 @@ static void add_action(MnkPlan *plan, const MnkFact *fact) {
       return;
     }
   if (plan->n_actions < MNK_PLAN_ACTIONS)
-    plan->actions[plan->n_actions++] = (MnkPlanAction){topic, action, 1};
+    plan->actions[plan->n_actions++] = (MnkTellingAction){topic, action, 1};
   plan->topics[topic].posture = MNK_POSTURE_NONE; /* what it does says more */
 }
 
-static void add_actions(MnkPlan *plan, const MnkScene *scene) {
+static void add_actions(MnkTelling *plan, const MnkScene *scene) {
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
     if (fact->kind == MNK_FACT_ACTION)
@@ -383,13 +387,13 @@ static void add_actions(MnkPlan *plan, const MnkScene *scene) {
   }
 }
 
-static void add_camera(MnkPlan *plan, const MnkScene *scene) {
+static void add_camera(MnkTelling *plan, const MnkScene *scene) {
   static const char *const NAMES[MNK_CAMERA_N] = {"still",     "pan left", "pan right", "tilt up",
                                                   "tilt down", "zoom in",  "zoom out",  "unsteady"};
   float best = 0;
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
-    if (fact->kind != MNK_FACT_CAMERA || fact->score < MIN_CAMERA || fact->score <= best)
+    if (fact->kind != MNK_FACT_CAMERA || !(fact->score >= MIN_CAMERA) || fact->score <= best)
       continue;
     for (guint k = 1; k < MNK_CAMERA_N; k++)
       if (g_strcmp0(fact->name, NAMES[k]) == 0) {
@@ -419,14 +423,14 @@ static const MnkFact *gap_of(const MnkScene *scene) {
   return NULL;
 }
 
-MnkPlan *mnk_plan_new(const MnkScene *scene, const MnkPlan *before) {
-  MnkPlan *plan = g_new0(MnkPlan, 1);
+MnkTelling *mnk_telling_new(const MnkScene *scene, const MnkTelling *before) {
+  MnkTelling *plan = g_new0(MnkTelling, 1);
   plan->start_ms = scene->start_ms;
   plan->end_ms = scene->end_ms;
   plan->after_cut = scene->starts_at_cut;
   const MnkFact *gap = gap_of(scene);
   if (gap != NULL) {
-    plan->gap = mnk_plan_clean_text(gap->name);
+    plan->gap = mnk_telling_clean_text(gap->name);
     if (plan->gap == NULL)
       plan->gap = g_strdup("");
     return plan;
@@ -439,11 +443,11 @@ MnkPlan *mnk_plan_new(const MnkScene *scene, const MnkPlan *before) {
   place_topics(plan);
   add_actions(plan, scene);
   add_camera(plan, scene);
-  mnk_plan_add_texts(plan, scene);
+  mnk_telling_add_texts(plan, scene);
   return plan;
 }
 
-void mnk_plan_free(MnkPlan *plan) {
+void mnk_telling_free(MnkTelling *plan) {
   if (plan == NULL)
     return;
   for (guint i = 0; i < plan->n_texts; i++)

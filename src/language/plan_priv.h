@@ -10,6 +10,7 @@ enum {
   MNK_PLAN_ACTIONS = 2,
   MNK_PLAN_TEXTS = 2,
   MNK_PLAN_TEXT_CHARS = 60,
+  MNK_CAPTION_CHARS = 200,
 };
 
 /* How sure a caption is of a name. */
@@ -30,6 +31,7 @@ typedef enum {
   MNK_SPOT_BOTTOM,
   MNK_SPOT_FRONT,
   MNK_SPOT_BACK,
+  MNK_SPOT_FILLS, /* nowhere else: it fills most of it */
   MNK_SPOT_N,
 } MnkSpot;
 
@@ -97,7 +99,7 @@ typedef struct {
   guint topic; /* index of who */
   MnkAction action;
   guint times; /* by how many of them */
-} MnkPlanAction;
+} MnkTellingAction;
 
 typedef struct {
   guint n_topics, n_said; /* what is said comes first */
@@ -106,31 +108,33 @@ typedef struct {
   const MnkConcept *setting;
   MnkBand setting_band;
   guint n_actions;
-  MnkPlanAction actions[MNK_PLAN_ACTIONS];
+  MnkTellingAction actions[MNK_PLAN_ACTIONS];
   MnkCamera camera;
-  guint n_lines, n_texts; /* lines of text in the picture; of these, kept in texts */
+  guint n_lines;  /* of text in the picture */
+  guint n_texts;  /* of these, kept in texts */
+  guint n_quoted; /* and of these, told: fewer where a caption grows too long */
   char *texts[MNK_PLAN_TEXTS];
   MnkLight light;
   char *gap; /* why nothing was seen; NULL: it was seen */
   gboolean after_cut;
   gint64 start_ms, end_ms;
-} MnkPlan;
+} MnkTelling;
 
 /* before: the plan of the scene before in the same shot, or NULL: what was sure there needs less
  * evidence here. */
-MnkPlan *mnk_plan_new(const MnkScene *scene, const MnkPlan *before);
-void mnk_plan_free(MnkPlan *plan);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkPlan, mnk_plan_free)
+MnkTelling *mnk_telling_new(const MnkScene *scene, const MnkTelling *before);
+void mnk_telling_free(MnkTelling *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkTelling, mnk_telling_free)
 
 /* The topic of plan that is the same kind of thing, narrower or broader; NULL: none. */
-const MnkTopic *mnk_plan_find(const MnkPlan *plan, const MnkTopic *topic);
+const MnkTopic *mnk_telling_find(const MnkTelling *plan, const MnkTopic *topic);
 
 /* Fills the plan's texts from the scene's facts. */
-void mnk_plan_add_texts(MnkPlan *plan, const MnkScene *scene);
+void mnk_telling_add_texts(MnkTelling *plan, const MnkScene *scene);
 /* TRUE when both show the same text, or none; readings may differ a little. */
-gboolean mnk_plan_same_text(const MnkPlan *a, const MnkPlan *b);
+gboolean mnk_telling_same_text(const MnkTelling *a, const MnkTelling *b);
 /* Text from a picture made fit for a sentence: printable characters only, single spaces, at most
  * MNK_PLAN_TEXT_CHARS characters. Caller frees; NULL when nothing readable is left. */
-char *mnk_plan_clean_text(const char *text);
+char *mnk_telling_clean_text(const char *text);
 
 #endif

@@ -16,7 +16,7 @@ static gboolean is_quote(gunichar c) {
   return c == '"' || c == 0x201c || c == 0x201d || (c >= 0x300c && c <= 0x300f);
 }
 
-char *mnk_plan_clean_text(const char *text) {
+char *mnk_telling_clean_text(const char *text) {
   g_autofree char *valid = g_utf8_make_valid(text != NULL ? text : "", -1);
   g_autoptr(GString) out = g_string_new(NULL);
   guint chars = 0, letters = 0;
@@ -43,13 +43,13 @@ char *mnk_plan_clean_text(const char *text) {
 }
 
 /* The largest lines; of equal ones the surest. */
-void mnk_plan_add_texts(MnkPlan *plan, const MnkScene *scene) {
+void mnk_telling_add_texts(MnkTelling *plan, const MnkScene *scene) {
   const MnkFact *best[MNK_PLAN_TEXTS] = {NULL};
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
-    if (fact->kind != MNK_FACT_TEXT || fact->score < MIN_TEXT)
+    if (fact->kind != MNK_FACT_TEXT || !(fact->score >= MIN_TEXT))
       continue;
-    g_autofree char *clean = mnk_plan_clean_text(fact->name);
+    g_autofree char *clean = mnk_telling_clean_text(fact->name);
     if (clean == NULL)
       continue;
     plan->n_lines++;
@@ -68,12 +68,13 @@ void mnk_plan_add_texts(MnkPlan *plan, const MnkScene *scene) {
     best[0] = upper;
   }
   for (guint k = 0; k < MNK_PLAN_TEXTS && best[k] != NULL; k++) {
-    char *clean = mnk_plan_clean_text(best[k]->name);
+    char *clean = mnk_telling_clean_text(best[k]->name);
     if (k > 0 && g_str_equal(clean, plan->texts[0]))
       g_free(clean);
     else
       plan->texts[plan->n_texts++] = clean;
   }
+  plan->n_quoted = plan->n_texts;
 }
 
 /* ---- the same text again ---- */
@@ -106,7 +107,7 @@ static float similarity(const char *a, const char *b) {
   return 1 - (float)row[ny] / (float)MAX(MAX(nx, ny), 1);
 }
 
-gboolean mnk_plan_same_text(const MnkPlan *a, const MnkPlan *b) {
+gboolean mnk_telling_same_text(const MnkTelling *a, const MnkTelling *b) {
   if (a->n_texts == 0 || b->n_texts == 0)
     return a->n_texts == b->n_texts;
   for (guint i = 0; i < a->n_texts; i++)

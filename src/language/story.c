@@ -31,7 +31,7 @@ static MnkTopics only(const MnkTopic *topic) {
   return (MnkTopics){.n = 1, .at = {topic}};
 }
 
-static MnkClause *add_clause(MnkStory *story, MnkSay say, const MnkPlan *plan) {
+static MnkClause *add_clause(MnkStory *story, MnkSay say, const MnkTelling *plan) {
   if (story->n[0] == MNK_STORY_CLAUSES)
     return NULL;
   MnkClause *clause = &story->clauses[0][story->n[0]++];
@@ -40,35 +40,35 @@ static MnkClause *add_clause(MnkStory *story, MnkSay say, const MnkPlan *plan) {
 }
 
 /* A clause about known things, another about new ones: most of what there is to say. */
-static void say_of_olds(MnkStory *story, MnkSay say, const MnkPlan *plan, MnkTopics olds) {
+static void say_of_olds(MnkStory *story, MnkSay say, const MnkTelling *plan, MnkTopics olds) {
   MnkClause *clause = add_clause(story, say, plan);
   if (clause != NULL)
     clause->olds = olds;
 }
 
-static void say_of_news(MnkStory *story, MnkSay say, const MnkPlan *plan, MnkTopics news) {
+static void say_of_news(MnkStory *story, MnkSay say, const MnkTelling *plan, MnkTopics news) {
   MnkClause *clause = add_clause(story, say, plan);
   if (clause != NULL)
     clause->news = news;
 }
 
-static void split_by_band(const MnkPlan *plan, MnkTopics *sure, MnkTopics *maybe) {
+static void split_by_band(const MnkTelling *plan, MnkTopics *sure, MnkTopics *maybe) {
   for (guint i = 0; i < plan->n_said; i++) {
     const MnkTopic *topic = &plan->topics[i];
     add_to(topic->band == MNK_BAND_PROBABLE ? maybe : sure, topic);
   }
 }
 
-static gboolean was_said(const MnkPlan *plan, const MnkTopic *topic) {
-  const MnkTopic *found = mnk_plan_find(plan, topic);
+static gboolean was_said(const MnkTelling *plan, const MnkTopic *topic) {
+  const MnkTopic *found = mnk_telling_find(plan, topic);
   return found != NULL && (guint)(found - plan->topics) < plan->n_said;
 }
 
-static gboolean same_topics(const MnkPlan *plan, const MnkPlan *before) {
+static gboolean same_topics(const MnkTelling *plan, const MnkTelling *before) {
   if (plan->n_said != before->n_said)
     return FALSE;
   for (guint i = 0; i < plan->n_said; i++) {
-    const MnkTopic *topic = &plan->topics[i], *then = mnk_plan_find(before, topic);
+    const MnkTopic *topic = &plan->topics[i], *then = mnk_telling_find(before, topic);
     if (!was_said(before, topic) || then->concept != topic->concept ||
         mnk_topic_count_class(then) != mnk_topic_count_class(topic) ||
         then->posture != topic->posture || then->worn != topic->worn)
@@ -79,7 +79,7 @@ static gboolean same_topics(const MnkPlan *plan, const MnkPlan *before) {
 
 /* ---- camera and text: the same way in every story ---- */
 
-static void tell_camera(MnkStory *story, const MnkPlan *plan, const MnkPlan *before) {
+static void tell_camera(MnkStory *story, const MnkTelling *plan, const MnkTelling *before) {
   MnkCamera then = before != NULL ? before->camera : MNK_CAMERA_STILL;
   if (plan->camera == MNK_CAMERA_STILL && then == MNK_CAMERA_STILL)
     return;
@@ -92,10 +92,10 @@ static void tell_camera(MnkStory *story, const MnkPlan *plan, const MnkPlan *bef
     clause->camera = plan->camera;
 }
 
-static void tell_text(MnkStory *story, const MnkPlan *plan, const MnkPlan *before) {
+static void tell_text(MnkStory *story, const MnkTelling *plan, const MnkTelling *before) {
   enum { MANY_LINES = 5 };
   MnkSay say = plan->n_lines >= MANY_LINES ? MNK_SAY_TEXT_MUCH : MNK_SAY_TEXT;
-  if (before != NULL && mnk_plan_same_text(plan, before))
+  if (before != NULL && mnk_telling_same_text(plan, before))
     return;
   if (plan->n_texts == 0) {
     if (before == NULL || before->n_texts == 0 || story->n[0] > 1)
@@ -110,20 +110,20 @@ static void tell_text(MnkStory *story, const MnkPlan *plan, const MnkPlan *befor
 
 /* ---- a picture told from nothing ---- */
 
-static gboolean acts_alone(const MnkPlan *plan) {
+static gboolean acts_alone(const MnkTelling *plan) {
   return plan->n_said == 1 && plan->n_actions > 0 && plan->topics[0].band == MNK_BAND_SURE &&
          plan->actions[0].times >= plan->topics[0].count;
 }
 
-static void tell_actions(MnkStory *story, const MnkPlan *plan, const MnkPlan *before) {
+static void tell_actions(MnkStory *story, const MnkTelling *plan, const MnkTelling *before) {
   for (guint i = 0; i < plan->n_actions && story->n[0] < MNK_STORY_CLAUSES - 1; i++) {
-    const MnkPlanAction *action = &plan->actions[i];
+    const MnkTellingAction *action = &plan->actions[i];
     const MnkTopic *who = &plan->topics[action->topic];
     MnkSay say = action->times < who->count ? MNK_SAY_ONE_ACTS : MNK_SAY_ACTS;
     for (guint k = 0; before != NULL && k < before->n_actions; k++) {
       const MnkTopic *then = &before->topics[before->actions[k].topic];
       if (say == MNK_SAY_ACTS && before->actions[k].action == action->action &&
-          mnk_plan_find(plan, then) == who && action->action > MNK_ACTION_LEAVES)
+          mnk_telling_find(plan, then) == who && action->action > MNK_ACTION_LEAVES)
         say = MNK_SAY_KEEPS_ACTING;
     }
     MnkClause *clause = add_clause(story, say, plan);
@@ -135,7 +135,7 @@ static void tell_actions(MnkStory *story, const MnkPlan *plan, const MnkPlan *be
   }
 }
 
-static void tell_one_posture(MnkStory *story, const MnkPlan *plan) {
+static void tell_one_posture(MnkStory *story, const MnkTelling *plan) {
   for (guint i = 0; i < plan->n_said; i++)
     if (mnk_topic_is_person(&plan->topics[i]) && plan->one_posture != MNK_POSTURE_NONE) {
       MnkClause *clause = add_clause(story, MNK_SAY_ONE_POSTURE, plan);
@@ -147,7 +147,7 @@ static void tell_one_posture(MnkStory *story, const MnkPlan *plan) {
     }
 }
 
-static void tell_emptiness(MnkStory *story, const MnkPlan *plan) {
+static void tell_emptiness(MnkStory *story, const MnkTelling *plan) {
   if (plan->n_texts > 0)
     return;
   MnkSay say = plan->light >= MNK_LIGHT_BLACK || plan->light == MNK_LIGHT_DARK ? MNK_SAY_BLANK
@@ -156,7 +156,7 @@ static void tell_emptiness(MnkStory *story, const MnkPlan *plan) {
   add_clause(story, say, plan);
 }
 
-static MnkSay how_to_show(const MnkPlan *plan, const MnkTopics *sure, const MnkTopics *maybe) {
+static MnkSay how_to_show(const MnkTelling *plan, const MnkTopics *sure, const MnkTopics *maybe) {
   const MnkTopic *first = &plan->topics[0];
   if (acts_alone(plan))
     return MNK_SAY_SHOW_ACTING;
@@ -164,12 +164,14 @@ static MnkSay how_to_show(const MnkPlan *plan, const MnkTopics *sure, const MnkT
     return sure->n > 0 ? MNK_SAY_SHOW_PLACE : MNK_SAY_SHOW_PLACE_MAYBE;
   if (plan->n_said == 1 && sure->n == 1 && first->posture != MNK_POSTURE_NONE)
     return MNK_SAY_SHOW_POSED;
+  if (plan->n_said == 1 && sure->n == 1 && first->spot == MNK_SPOT_FILLS)
+    return MNK_SAY_SHOW_LARGE;
   if (maybe->n == 0)
     return MNK_SAY_SHOW;
   return sure->n == 0 ? MNK_SAY_SHOW_MAYBE : MNK_SAY_SHOW_AND_MAYBE;
 }
 
-static void tell_picture(MnkStory *story, const MnkPlan *plan, MnkOpener opener, guint turn) {
+static void tell_picture(MnkStory *story, const MnkTelling *plan, MnkOpener opener, guint turn) {
   MnkTopics sure = {0}, maybe = {0};
   split_by_band(plan, &sure, &maybe);
   story->from_nothing = TRUE;
@@ -201,19 +203,19 @@ typedef struct {
   MnkTopics gone;                 /* of the plan before */
 } Change;
 
-static void find_change(Change *change, const MnkPlan *plan, const MnkPlan *before) {
+static void find_change(Change *change, const MnkTelling *plan, const MnkTelling *before) {
   memset(change, 0, sizeof *change);
   for (guint i = 0; i < plan->n_said; i++) {
     const MnkTopic *topic = &plan->topics[i];
     gboolean maybe = topic->band == MNK_BAND_PROBABLE;
-    if (mnk_plan_find(before, topic) != NULL)
+    if (mnk_telling_find(before, topic) != NULL)
       add_to(maybe ? &change->stayed_maybe : &change->stayed, topic);
     else
       add_to(maybe ? &change->joined_maybe : &change->joined, topic);
   }
   for (guint i = 0; i < before->n_said; i++) {
     const MnkTopic *topic = &before->topics[i];
-    if (topic->band == MNK_BAND_SURE && mnk_plan_find(plan, topic) == NULL &&
+    if (topic->band == MNK_BAND_SURE && mnk_telling_find(plan, topic) == NULL &&
         (plan->setting == NULL || !mnk_concept_is_a(plan->setting->name, topic->exact->name)))
       add_to(&change->gone, topic);
   }
@@ -227,17 +229,17 @@ static MnkTopics living(const MnkTopics *topics) {
   return out;
 }
 
-static const MnkPlanAction *action_of(const MnkPlan *plan, const MnkTopic *topic) {
+static const MnkTellingAction *action_of(const MnkTelling *plan, const MnkTopic *topic) {
   for (guint i = 0; i < plan->n_actions; i++)
     if (&plan->topics[plan->actions[i].topic] == topic)
       return &plan->actions[i];
   return NULL;
 }
 
-static void tell_joined(MnkStory *story, const Change *change, const MnkPlan *plan) {
+static void tell_joined(MnkStory *story, const Change *change, const MnkTelling *plan) {
   if (change->joined.n == 0)
     return;
-  const MnkPlanAction *action = action_of(plan, change->joined.at[0]);
+  const MnkTellingAction *action = action_of(plan, change->joined.at[0]);
   if (change->joined.n == 1 && action != NULL && action->times >= change->joined.at[0]->count) {
     MnkClause *clause = add_clause(story, MNK_SAY_SHOW_ACTING, plan);
     clause->news = change->joined;
@@ -254,7 +256,7 @@ static void tell_joined(MnkStory *story, const Change *change, const MnkPlan *pl
   }
 }
 
-static void tell_gone(MnkStory *story, const Change *change, const MnkPlan *plan) {
+static void tell_gone(MnkStory *story, const Change *change, const MnkTelling *plan) {
   if (change->gone.n == 0)
     return;
   say_of_olds(story, MNK_SAY_GONE, plan, change->gone);
@@ -268,7 +270,7 @@ static float shift(const MnkBox *a, const MnkBox *b) {
 
 /* What is new about one thing that stayed; FALSE: nothing. */
 static gboolean tell_stayed(MnkStory *story, const MnkTopic *topic, const MnkTopic *then,
-                            const MnkPlan *plan) {
+                            const MnkTelling *plan) {
   MnkClause *clause = NULL;
   if (then->concept != topic->concept && then->band == MNK_BAND_VAGUE &&
       mnk_concept_is_a(topic->concept->name, then->concept->name)) {
@@ -284,22 +286,23 @@ static gboolean tell_stayed(MnkStory *story, const MnkTopic *topic, const MnkTop
     clause->olds = only(topic);
     clause->posture = topic->posture;
   } else if (topic->spot != then->spot && topic->spot != MNK_SPOT_NONE &&
-             then->spot != MNK_SPOT_NONE && shift(&topic->box, &then->box) >= MOVED) {
+             topic->spot != MNK_SPOT_FILLS && then->spot != MNK_SPOT_NONE &&
+             shift(&topic->box, &then->box) >= MOVED) {
     clause = add_clause(story, MNK_SAY_MOVED, plan);
     clause->olds = only(topic);
   }
   return clause != NULL;
 }
 
-static void tell_all_stayed(MnkStory *story, const Change *change, const MnkPlan *plan,
-                            const MnkPlan *before) {
+static void tell_all_stayed(MnkStory *story, const Change *change, const MnkTelling *plan,
+                            const MnkTelling *before) {
   for (guint i = 0; i < change->stayed.n && story->n[0] < MNK_STORY_CLAUSES - 1; i++) {
     const MnkTopic *topic = change->stayed.at[i];
-    tell_stayed(story, topic, mnk_plan_find(before, topic), plan);
+    tell_stayed(story, topic, mnk_telling_find(before, topic), plan);
   }
 }
 
-static void tell_same(MnkStory *story, const Change *change, const MnkPlan *plan,
+static void tell_same(MnkStory *story, const Change *change, const MnkTelling *plan,
                       gint64 lasting_ms) {
   MnkSay say = change->stayed.n > 1    ? MNK_SAY_SAME
                : change->stayed.n == 1 ? MNK_SAY_SAME_ONE
@@ -309,9 +312,9 @@ static void tell_same(MnkStory *story, const Change *change, const MnkPlan *plan
   clause->lasting_ms = lasting_ms;
 }
 
-static void tell_still_empty(MnkStory *story, const MnkPlan *plan, const MnkPlan *before,
+static void tell_still_empty(MnkStory *story, const MnkTelling *plan, const MnkTelling *before,
                              gint64 lasting_ms) {
-  gboolean same_text = mnk_plan_same_text(plan, before);
+  gboolean same_text = mnk_telling_same_text(plan, before);
   if (plan->n_texts > 0 && !same_text)
     return;
   gboolean blank = plan->light >= MNK_LIGHT_BLACK || plan->light == MNK_LIGHT_DARK;
@@ -327,7 +330,7 @@ static void tell_still_empty(MnkStory *story, const MnkPlan *plan, const MnkPlan
   story->unchanged = TRUE;
 }
 
-static void tell_change(MnkStory *story, const MnkPlan *plan, const MnkPlan *before,
+static void tell_change(MnkStory *story, const MnkTelling *plan, const MnkTelling *before,
                         gint64 lasting_ms) {
   Change change;
   find_change(&change, plan, before);
@@ -345,24 +348,24 @@ static void tell_change(MnkStory *story, const MnkPlan *plan, const MnkPlan *bef
     tell_still_empty(story, plan, before, lasting_ms);
   } else if (story->n[0] == 0) {
     tell_same(story, &change, plan, lasting_ms);
-    story->unchanged = plan->camera == before->camera && mnk_plan_same_text(plan, before);
+    story->unchanged = plan->camera == before->camera && mnk_telling_same_text(plan, before);
   }
 }
 
 /* ---- the whole ---- */
 
-gboolean mnk_plan_continues(const MnkPlan *plan, const MnkPlan *before) {
+gboolean mnk_telling_continues(const MnkTelling *plan, const MnkTelling *before) {
   if (before == NULL || before->gap != NULL || plan->gap != NULL || plan->after_cut)
     return FALSE;
   if (plan->n_said == 0)
     return TRUE;
   for (guint i = 0; i < plan->n_said; i++)
-    if (mnk_plan_find(before, &plan->topics[i]) != NULL)
+    if (mnk_telling_find(before, &plan->topics[i]) != NULL)
       return TRUE;
   return FALSE;
 }
 
-static MnkOpener opener_for(const MnkPlan *plan, const MnkPlan *before) {
+static MnkOpener opener_for(const MnkTelling *plan, const MnkTelling *before) {
   if (before == NULL || before->gap != NULL)
     return MNK_OPENER_NONE;
   if (!plan->after_cut)
@@ -370,14 +373,14 @@ static MnkOpener opener_for(const MnkPlan *plan, const MnkPlan *before) {
   return same_topics(plan, before) ? MNK_OPENER_AGAIN : MNK_OPENER_CUT;
 }
 
-void mnk_story_tell(MnkStory *story, const MnkPlan *plan, const MnkContext *context) {
-  const MnkPlan *before = context->before;
+void mnk_story_tell(MnkStory *story, const MnkTelling *plan, const MnkContext *context) {
+  const MnkTelling *before = context->before;
   memset(story, 0, sizeof *story);
   if (plan->gap != NULL) {
     add_clause(story, MNK_SAY_GAP, plan);
     return;
   }
-  gboolean goes_on = mnk_plan_continues(plan, before);
+  gboolean goes_on = mnk_telling_continues(plan, before);
   if (!goes_on)
     tell_picture(story, plan, opener_for(plan, before), context->shots);
   else

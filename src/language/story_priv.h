@@ -11,6 +11,7 @@ typedef enum {
   MNK_SAY_SHOW,             /* what the picture shows */
   MNK_SAY_SHOW_AND_MAYBE,   /* ... and what it probably shows */
   MNK_SAY_SHOW_MAYBE,       /* what it probably shows */
+  MNK_SAY_SHOW_LARGE,       /* the one thing that it shows fills it */
   MNK_SAY_SHOW_POSED,       /* the one person that it shows stands, sits or lies */
   MNK_SAY_SHOW_PLACE,       /* nothing but a place */
   MNK_SAY_SHOW_PLACE_MAYBE, /* probably */
@@ -77,7 +78,7 @@ typedef struct {
   MnkAction action;
   MnkPosture posture;
   MnkCamera camera;
-  const MnkPlan *plan;
+  const MnkTelling *plan;
   gint64 lasting_ms; /* how long nothing has changed */
 } MnkClause;
 
@@ -92,16 +93,16 @@ typedef struct {
 
 /* What the story needs to know of those before it. */
 typedef struct {
-  const MnkPlan *before; /* the scene before, or NULL */
-  gint64 since_ms;       /* from when on nothing has changed */
-  guint shots;           /* how many were told from nothing */
+  const MnkTelling *before; /* the scene before, or NULL */
+  gint64 since_ms;          /* from when on nothing has changed */
+  guint shots;              /* how many were told from nothing */
 } MnkContext;
 
 /* The story borrows from both plans. */
-void mnk_story_tell(MnkStory *story, const MnkPlan *plan, const MnkContext *context);
+void mnk_story_tell(MnkStory *story, const MnkTelling *plan, const MnkContext *context);
 
 /* TRUE when the plan goes on in the shot of the scene before. */
-gboolean mnk_plan_continues(const MnkPlan *plan, const MnkPlan *before);
+gboolean mnk_telling_continues(const MnkTelling *plan, const MnkTelling *before);
 
 /* Counts that are told apart: 1, 2, 3, several, and for people a group. */
 guint mnk_topic_count_class(const MnkTopic *topic);

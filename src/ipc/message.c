@@ -1,0 +1,17 @@
+#include "ipc/ipc.h"
+
+#include <unistd.h>
+
+gboolean mnk_message_type_is_known(guint type) {
+  return (type >= MNK_MSG_HELLO && type <= MNK_MSG_PING) ||
+         (type >= MNK_MSG_READY && type <= MNK_MSG_PONG);
+}
+
+void mnk_message_free(MnkMessage *message) {
+  if (message == NULL)
+    return;
+  g_clear_pointer(&message->payload, g_bytes_unref);
+  if (message->fd >= 0)
+    close(message->fd);
+  g_free(message);
+}
