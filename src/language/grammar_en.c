@@ -187,16 +187,16 @@ static guint agreement(const MnkTopics *topics) {
 
 /* ---- other words ---- */
 
-static void append_setting(GString *out, const MnkTelling *plan) {
-  if (plan->setting == NULL)
+static void append_setting(GString *out, const MnkContent *content) {
+  if (content->setting == NULL)
     return;
-  g_string_append(out, plan->setting_band == MNK_BAND_SURE ? " " : ", probably ");
+  g_string_append(out, content->setting_band == MNK_BAND_SURE ? " " : ", probably ");
   for (guint i = 0; i < G_N_ELEMENTS(PLACES); i++)
-    if (g_str_equal(PLACES[i].name, plan->setting->name)) {
+    if (g_str_equal(PLACES[i].name, content->setting->name)) {
       g_string_append(out, PLACES[i].phrase);
       return;
     }
-  g_string_append_printf(out, "at %s %s", article(plan->setting->name), plan->setting->name);
+  g_string_append_printf(out, "at %s %s", article(content->setting->name), content->setting->name);
 }
 
 static void append_spot(GString *out, const MnkClause *clause, const char *otherwise) {
@@ -212,9 +212,9 @@ static void append_action(GString *out, const char *arg, const MnkClause *clause
   g_string_append(out, ACTIONS[clause->action][column]);
 }
 
-static void append_texts(GString *out, const MnkTelling *plan) {
-  for (guint i = 0; i < plan->n_quoted; i++)
-    g_string_append_printf(out, "%s“%s”", i > 0 ? " and " : "", plan->texts[i]);
+static void append_texts(GString *out, const MnkContent *content) {
+  for (guint i = 0; i < content->n_quoted; i++)
+    g_string_append_printf(out, "%s“%s”", i > 0 ? " and " : "", content->texts[i]);
 }
 
 static void append_duration(GString *out, gint64 ms) {
@@ -252,7 +252,7 @@ static void append_slot(GString *out, char slot, const char *arg, const MnkClaus
     append_word(out, OPENERS[clause->opener][clause->turn % 3]);
     break;
   case 'S':
-    append_setting(out, clause->plan);
+    append_setting(out, clause->content);
     break;
   case 'P':
     append_spot(out, clause, "");
@@ -270,16 +270,16 @@ static void append_slot(GString *out, char slot, const char *arg, const MnkClaus
     append_word(out, CAMERAS[clause->camera][arg[0] == '\0' ? 0 : arg[0] - '0']);
     break;
   case 'T':
-    append_texts(out, clause->plan);
+    append_texts(out, clause->content);
     break;
   case 'D':
     append_duration(out, clause->lasting_ms);
     break;
   case 'L':
-    append_word(out, LIGHTS[clause->plan->light]);
+    append_word(out, LIGHTS[clause->content->light]);
     break;
   case 'W':
-    append_word(out, clause->plan->gap);
+    append_word(out, clause->content->gap);
     break;
   default:
     g_assert_not_reached();

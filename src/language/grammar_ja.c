@@ -217,13 +217,13 @@ static guint agreement(const MnkTopics *topics) {
 
 /* ---- other words ---- */
 
-static void append_setting(GString *out, const MnkTelling *plan, const char *particle) {
-  if (plan->setting == NULL)
+static void append_setting(GString *out, const MnkContent *content, const char *particle) {
+  if (content->setting == NULL)
     return;
-  const char *word = plan->setting->ja;
-  gboolean sure = plan->setting_band == MNK_BAND_SURE;
+  const char *word = content->setting->ja;
+  gboolean sure = content->setting_band == MNK_BAND_SURE;
   for (guint i = 0; i < G_N_ELEMENTS(PLACES); i++)
-    if (g_str_equal(PLACES[i].name, plan->setting->name))
+    if (g_str_equal(PLACES[i].name, content->setting->name))
       word = sure ? PLACES[i].phrase : word;
   g_string_append_printf(out, "%s%s%s", word, sure ? "" : "らしい所", particle);
 }
@@ -276,7 +276,7 @@ static void append_slot(GString *out, char slot, const char *arg, const MnkClaus
     append_word(out, OPENERS[clause->opener][clause->turn % 3]);
     break;
   case 'S':
-    append_setting(out, clause->plan, arg);
+    append_setting(out, clause->content, arg);
     break;
   case 'P':
     append_spot(out, clause);
@@ -294,17 +294,17 @@ static void append_slot(GString *out, char slot, const char *arg, const MnkClaus
     g_string_append_printf(out, "1%s", clause->olds.at[0]->concept->counter_ja);
     break;
   case 'T':
-    for (guint i = 0; i < clause->plan->n_quoted; i++)
-      g_string_append_printf(out, "「%s」", clause->plan->texts[i]);
+    for (guint i = 0; i < clause->content->n_quoted; i++)
+      g_string_append_printf(out, "「%s」", clause->content->texts[i]);
     break;
   case 'D':
     append_duration(out, clause->lasting_ms);
     break;
   case 'L':
-    append_word(out, LIGHTS[clause->plan->light]);
+    append_word(out, LIGHTS[clause->content->light]);
     break;
   case 'W':
-    append_reason(out, clause->plan->gap);
+    append_reason(out, clause->content->gap);
     break;
   default:
     g_assert_not_reached();

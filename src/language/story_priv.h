@@ -1,9 +1,9 @@
-/* Story: the clauses of one caption, in no language: what is told of a plan, given the scene
+/* Story: the clauses of one caption, in no language: what is told of a scene, given the one
  * before. */
 #ifndef MNK_LANGUAGE_STORY_PRIV_H
 #define MNK_LANGUAGE_STORY_PRIV_H
 
-#include "language/plan_priv.h"
+#include "language/content_priv.h"
 
 /* What a clause says. Each grammar has its wording for each. */
 typedef enum {
@@ -60,10 +60,10 @@ typedef enum {
   MNK_OPENER_N,
 } MnkOpener;
 
-/* Topics of a plan, borrowed. */
+/* Topics, borrowed. */
 typedef struct {
   guint n;
-  const MnkTopic *at[MNK_PLAN_SAID];
+  const MnkTopic *at[MNK_CONTENT_SAID];
 } MnkTopics;
 
 /* One clause: what it says, and all that its words can refer to. */
@@ -78,7 +78,7 @@ typedef struct {
   MnkAction action;
   MnkPosture posture;
   MnkCamera camera;
-  const MnkTelling *plan;
+  const MnkContent *content;
   gint64 lasting_ms; /* how long nothing has changed */
 } MnkClause;
 
@@ -93,16 +93,16 @@ typedef struct {
 
 /* What the story needs to know of those before it. */
 typedef struct {
-  const MnkTelling *before; /* the scene before, or NULL */
+  const MnkContent *before; /* the scene before, or NULL */
   gint64 since_ms;          /* from when on nothing has changed */
   guint shots;              /* how many were told from nothing */
-} MnkContext;
+} MnkEarlier;
 
-/* The story borrows from both plans. */
-void mnk_story_tell(MnkStory *story, const MnkTelling *plan, const MnkContext *context);
+/* The story borrows from both contents. */
+void mnk_story_tell(MnkStory *story, const MnkContent *content, const MnkEarlier *earlier);
 
-/* TRUE when the plan goes on in the shot of the scene before. */
-gboolean mnk_telling_continues(const MnkTelling *plan, const MnkTelling *before);
+/* TRUE when the content goes on in the shot of the scene before. */
+gboolean mnk_content_continues(const MnkContent *content, const MnkContent *before);
 
 /* Counts that are told apart: 1, 2, 3, several, and for people a group. */
 guint mnk_topic_count_class(const MnkTopic *topic);

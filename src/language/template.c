@@ -8,7 +8,7 @@ static const MnkGrammar *const GRAMMARS[MNK_LANG_N] = {
 
 struct _MnkTemplate {
   MnkLang lang;
-  MnkTelling *before; /* of the last final scene, or NULL */
+  MnkContent *before; /* of the last final scene, or NULL */
   char *text;         /* told of it */
   gint64 since_ms;    /* from when on nothing that is named has changed */
   guint same_times;   /* how many scenes have told so */
@@ -37,7 +37,7 @@ MnkTemplate *mnk_template_new(MnkLang lang) {
 void mnk_template_free(MnkTemplate *tmpl) {
   if (tmpl == NULL)
     return;
-  mnk_telling_free(tmpl->before);
+  mnk_content_free(tmpl->before);
   g_free(tmpl->text);
   g_free(tmpl);
 }
@@ -48,11 +48,12 @@ void mnk_template_set_lang(MnkTemplate *tmpl, MnkLang lang) {
 
 /* The words, with less of what matters least until they fit: the second quotation, further clauses,
  * the text. */
-static char *shorten(const MnkGrammar *grammar, MnkPlan *plan, MnkStory *story, guint variant) {
+static char *shorten(const MnkGrammar *grammar, MnkContent *content, MnkStory *story,
+                     guint variant) {
   char *text = mnk_realise(grammar, story, variant);
   for (guint step = 0; step < 3 && g_utf8_strlen(text, -1) > MNK_CAPTION_CHARS; step++) {
     if (step == 0)
-      plan->n_quoted = MIN(plan->n_quoted, 1);
+      content->n_quoted = MIN(content->n_quoted, 1);
     else if (step == 1)
       story->n[0] = MIN(story->n[0], 1);
     else
@@ -64,37 +65,37 @@ static char *shorten(const MnkGrammar *grammar, MnkPlan *plan, MnkStory *story, 
 }
 
 /* A wording that differs from the last text, if there is one. */
-static char *realise(const MnkTemplate *tmpl, MnkPlan *plan, MnkStory *story) {
+static char *realise(const MnkTemplate *tmpl, MnkContent *content, MnkStory *story) {
   guint first = story->unchanged ? tmpl->same_times : 0;
   char *text = NULL;
   for (guint i = 0; i < MNK_VARIANTS; i++) {
     g_free(text);
-    text = shorten(GRAMMARS[tmpl->lang], plan, story, first + i);
+    text = shorten(GRAMMARS[tmpl->lang], content, story, first + i);
     if (g_strcmp0(text, tmpl->text) != 0)
       break;
   }
   return text;
 }
 
-static void keep(MnkTemplate *tmpl, MnkTelling *plan, const MnkStory *story, const char *text) {
+static void keep(MnkTemplate *tmpl, MnkContent *content, const MnkStory *story, const char *text) {
   if (!story->unchanged)
-    tmpl->since_ms = plan->start_ms;
+    tmpl->since_ms = content->start_ms;
   tmpl->same_times = story->unchanged ? tmpl->same_times + 1 : 0;
   tmpl->shots += story->from_nothing;
-  mnk_telling_free(tmpl->before);
-  tmpl->before = plan;
+  mnk_content_free(tmpl->before);
+  tmpl->before = content;
   g_free(tmpl->text);
   tmpl->text = g_strdup(text);
 }
 
 char *mnk_template_tell(MnkTemplate *tmpl, const MnkScene *scene) {
-  const MnkTelling *before = tmpl->before;
+  const MnkContent *before = tmpl->before;
   gboolean same_shot = before != NULL && before->gap == NULL && !scene->starts_at_cut;
-  g_autoptr(MnkTelling) plan = mnk_telling_new(scene, same_shot ? before : NULL);
+  g_autoptr(MnkContent) content = mnk_content_new(scene, same_shot ? before : NULL);
   MnkStory story;
-  mnk_story_tell(&story, plan, &(MnkContext){before, tmpl->since_ms, tmpl->shots});
-  char *text = realise(tmpl, plan, &story);
+  mnk_story_tell(&story, content, &(MnkEarlier){before, tmpl->since_ms, tmpl->shots});
+  char *text = realise(tmpl, content, &story);
   if (scene->final)
-    keep(tmpl, g_steal_pointer(&plan), &story, text);
+    keep(tmpl, g_steal_pointer(&content), &story, text);
   return text;
 }

@@ -1,5 +1,5 @@
 /* Content planning: which facts of a scene are worth saying, and how surely. */
-#include "language/plan_priv.h"
+#include "language/content_priv.h"
 
 #include <string.h>
 
@@ -40,10 +40,10 @@ static gboolean related(const MnkConcept *a, const MnkConcept *b) {
   return a == b || mnk_concept_is_a(a->name, b->name) || mnk_concept_is_a(b->name, a->name);
 }
 
-const MnkTopic *mnk_telling_find(const MnkTelling *plan, const MnkTopic *topic) {
-  for (guint i = 0; i < plan->n_topics; i++)
-    if (related(plan->topics[i].exact, topic->exact))
-      return &plan->topics[i];
+const MnkTopic *mnk_content_find(const MnkContent *content, const MnkTopic *topic) {
+  for (guint i = 0; i < content->n_topics; i++)
+    if (related(content->topics[i].exact, topic->exact))
+      return &content->topics[i];
   return NULL;
 }
 
@@ -68,28 +68,28 @@ static void merge_topic(MnkTopic *have, const MnkTopic *more) {
   have->score = MAX(have->score, more->score);
 }
 
-static void add_topic(MnkTelling *plan, const MnkTopic *topic) {
-  for (guint i = 0; i < plan->n_topics; i++)
-    if (related(plan->topics[i].exact, topic->exact)) {
-      merge_topic(&plan->topics[i], topic);
+static void add_topic(MnkContent *content, const MnkTopic *topic) {
+  for (guint i = 0; i < content->n_topics; i++)
+    if (related(content->topics[i].exact, topic->exact)) {
+      merge_topic(&content->topics[i], topic);
       return;
     }
-  if (plan->n_topics < MNK_PLAN_TOPICS)
-    plan->topics[plan->n_topics++] = *topic;
+  if (content->n_topics < MNK_CONTENT_TOPICS)
+    content->topics[content->n_topics++] = *topic;
 }
 
-static void add_setting(MnkTelling *plan, const MnkConcept *place, float score, float *best) {
+static void add_setting(MnkContent *content, const MnkConcept *place, float score, float *best) {
   MnkBand band = score >= SURE ? MNK_BAND_SURE : MNK_BAND_PROBABLE;
   if (score < PROBABLE)
     place = score >= VAGUE && place->broader != NULL ? mnk_vocabulary_find(place->broader) : NULL;
   if (place == NULL || score <= *best)
     return;
-  plan->setting = place;
-  plan->setting_band = band;
+  content->setting = place;
+  content->setting_band = band;
   *best = score;
 }
 
-static void add_named(MnkTelling *plan, const MnkScene *scene) {
+static void add_named(MnkContent *content, const MnkScene *scene) {
   float best_setting = 0;
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
@@ -99,7 +99,7 @@ static void add_named(MnkTelling *plan, const MnkScene *scene) {
     if (concept == NULL)
       continue;
     if (concept->kind == MNK_CONCEPT_PLACE) {
-      add_setting(plan, concept, unit(fact->score), &best_setting);
+      add_setting(content, concept, unit(fact->score), &best_setting);
       continue;
     }
     MnkTopic topic = {.concept = concept, .exact = concept, .score = unit(fact->score)};
@@ -107,19 +107,19 @@ static void add_named(MnkTelling *plan, const MnkScene *scene) {
     topic.count = topic.counted ? MAX(fact->count, 1) : 1;
     if (topic.counted)
       topic.box = fact->box;
-    add_topic(plan, &topic);
+    add_topic(content, &topic);
   }
 }
 
-static MnkTopic *find_person(MnkTelling *plan) {
-  for (guint i = 0; i < plan->n_topics; i++)
-    if (is_person(&plan->topics[i]))
-      return &plan->topics[i];
+static MnkTopic *find_person(MnkContent *content) {
+  for (guint i = 0; i < content->n_topics; i++)
+    if (is_person(&content->topics[i]))
+      return &content->topics[i];
   return NULL;
 }
 
-static void add_faces(MnkTelling *plan, const MnkFact *fact) {
-  MnkTopic *person = find_person(plan);
+static void add_faces(MnkContent *content, const MnkFact *fact) {
+  MnkTopic *person = find_person(content);
   if (person != NULL) {
     person->close_up = person->count == 1 && fact->count <= 1 && fact->box.h >= FACE_CLOSE_UP;
     return;
@@ -128,7 +128,7 @@ static void add_faces(MnkTelling *plan, const MnkFact *fact) {
   topic.score = unit(fact->score);
   topic.count = MAX(fact->count, 1);
   topic.box = fact->box;
-  add_topic(plan, &topic);
+  add_topic(content, &topic);
 }
 
 static MnkPosture posture_from_name(const char *name) {
@@ -143,36 +143,36 @@ static MnkPosture posture_from_name(const char *name) {
 }
 
 /* A posture is a person's, seen or not by the other models. */
-static void add_posture(MnkTelling *plan, const MnkFact *fact) {
+static void add_posture(MnkContent *content, const MnkFact *fact) {
   MnkPosture posture = posture_from_name(fact->name);
   if (posture == MNK_POSTURE_NONE || !(fact->score >= MIN_POSTURE))
     return;
-  MnkTopic *person = find_person(plan);
+  MnkTopic *person = find_person(content);
   if (person == NULL) {
     const MnkConcept *concept = mnk_vocabulary_find("person");
     MnkTopic topic = {.concept = concept, .exact = concept, .count = 1, .box = fact->box};
     topic.score = unit(fact->score);
-    add_topic(plan, &topic);
-    person = find_person(plan);
+    add_topic(content, &topic);
+    person = find_person(content);
   }
   if (person == NULL)
     return;
   if (person->count == 1)
     person->posture = posture;
   else
-    plan->one_posture = posture;
+    content->one_posture = posture;
 }
 
-static void add_bodies(MnkTelling *plan, const MnkScene *scene) {
+static void add_bodies(MnkContent *content, const MnkScene *scene) {
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
     if (fact->kind == MNK_FACT_POSE && fact->name != NULL)
-      add_posture(plan, fact);
+      add_posture(content, fact);
   }
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
     if (fact->kind == MNK_FACT_FACE)
-      add_faces(plan, fact);
+      add_faces(content, fact);
   }
 }
 
@@ -190,9 +190,9 @@ static MnkBand band_of_score(float score, const MnkTopic *then) {
   return score >= VAGUE ? MNK_BAND_VAGUE : MNK_BAND_UNSAID;
 }
 
-static void judge_topic(MnkTopic *topic, const MnkTelling *before) {
+static void judge_topic(MnkTopic *topic, const MnkContent *before) {
   topic->band =
-      band_of_score(topic->score, before != NULL ? mnk_telling_find(before, topic) : NULL);
+      band_of_score(topic->score, before != NULL ? mnk_content_find(before, topic) : NULL);
   if (topic->band != MNK_BAND_VAGUE)
     return;
   const MnkConcept *broader = mnk_vocabulary_find(topic->exact->broader);
@@ -227,28 +227,28 @@ static gint by_band_and_salience(gconstpointer a, gconstpointer b, gpointer user
 }
 
 /* Whether a topic earns its place beside what is already said. */
-static gboolean adds_something(const MnkTelling *plan, const MnkTopic *topic) {
-  if (topic->band == MNK_BAND_UNSAID || plan->n_said == MNK_PLAN_SAID)
+static gboolean adds_something(const MnkContent *content, const MnkTopic *topic) {
+  if (topic->band == MNK_BAND_UNSAID || content->n_said == MNK_CONTENT_SAID)
     return FALSE;
-  if (plan->n_said == 0)
+  if (content->n_said == 0)
     return TRUE;
   if (topic->band == MNK_BAND_VAGUE || topic->concept->kind == MNK_CONCEPT_CLOTHING)
     return FALSE;
   if (topic->counted && area(&topic->box) < TRIFLE_AREA && salience(topic) < 1.2f)
     return FALSE;
-  for (guint i = 0; i < plan->n_said; i++)
-    if (related(plan->topics[i].concept, topic->concept))
+  for (guint i = 0; i < content->n_said; i++)
+    if (related(content->topics[i].concept, topic->concept))
       return FALSE;
   return TRUE;
 }
 
 /* One person and the one piece of clothing that the whole picture is named after go together. */
-static void dress_person(MnkTelling *plan) {
-  MnkTopic *person = plan->n_said > 0 ? &plan->topics[0] : NULL;
+static void dress_person(MnkContent *content) {
+  MnkTopic *person = content->n_said > 0 ? &content->topics[0] : NULL;
   if (person == NULL || !is_person(person) || person->count != 1 || person->band != MNK_BAND_SURE)
     return;
-  for (guint i = 1; i < plan->n_topics; i++) {
-    const MnkTopic *topic = &plan->topics[i];
+  for (guint i = 1; i < content->n_topics; i++) {
+    const MnkTopic *topic = &content->topics[i];
     if (topic->concept->kind == MNK_CONCEPT_CLOTHING && topic->band == MNK_BAND_SURE) {
       person->worn = topic->concept;
       return;
@@ -256,38 +256,38 @@ static void dress_person(MnkTelling *plan) {
   }
 }
 
-static void choose_topics(MnkTelling *plan, const MnkTelling *before) {
-  for (guint i = 0; i < plan->n_topics; i++)
-    judge_topic(&plan->topics[i], before);
-  g_qsort_with_data(plan->topics, (gint)plan->n_topics, sizeof(MnkTopic), by_band_and_salience,
-                    NULL);
-  for (guint i = 0; i < plan->n_topics; i++) {
-    if (!adds_something(plan, &plan->topics[i]))
+static void choose_topics(MnkContent *content, const MnkContent *before) {
+  for (guint i = 0; i < content->n_topics; i++)
+    judge_topic(&content->topics[i], before);
+  g_qsort_with_data(content->topics, (gint)content->n_topics, sizeof(MnkTopic),
+                    by_band_and_salience, NULL);
+  for (guint i = 0; i < content->n_topics; i++) {
+    if (!adds_something(content, &content->topics[i]))
       continue;
-    MnkTopic topic = plan->topics[i];
-    memmove(&plan->topics[plan->n_said + 1], &plan->topics[plan->n_said],
-            (i - plan->n_said) * sizeof(MnkTopic));
-    plan->topics[plan->n_said++] = topic;
+    MnkTopic topic = content->topics[i];
+    memmove(&content->topics[content->n_said + 1], &content->topics[content->n_said],
+            (i - content->n_said) * sizeof(MnkTopic));
+    content->topics[content->n_said++] = topic;
   }
-  dress_person(plan);
+  dress_person(content);
 }
 
 /* A place with nothing in it is itself what the picture shows. */
-static void settle_setting(MnkTelling *plan) {
-  if (plan->setting == NULL)
+static void settle_setting(MnkContent *content) {
+  if (content->setting == NULL)
     return;
-  gboolean weak = plan->n_said > 0 && plan->topics[0].band > MNK_BAND_PROBABLE;
-  if (plan->n_said > 0 && !weak)
+  gboolean weak = content->n_said > 0 && content->topics[0].band > MNK_BAND_PROBABLE;
+  if (content->n_said > 0 && !weak)
     return;
-  MnkTopic place = {.concept = plan->setting, .exact = plan->setting, .count = 1};
-  place.band = plan->setting_band;
+  MnkTopic place = {.concept = content->setting, .exact = content->setting, .count = 1};
+  place.band = content->setting_band;
   place.score = place.band == MNK_BAND_SURE ? SURE : PROBABLE;
-  guint kept = MIN(plan->n_topics, MNK_PLAN_TOPICS - 1);
-  memmove(&plan->topics[1], &plan->topics[0], kept * sizeof(MnkTopic));
-  plan->topics[0] = place;
-  plan->n_topics = kept + 1;
-  plan->n_said = 1;
-  plan->setting = NULL;
+  guint kept = MIN(content->n_topics, MNK_CONTENT_TOPICS - 1);
+  memmove(&content->topics[1], &content->topics[0], kept * sizeof(MnkTopic));
+  content->topics[0] = place;
+  content->n_topics = kept + 1;
+  content->n_said = 1;
+  content->setting = NULL;
 }
 
 /* ---- place in the picture ---- */
@@ -330,17 +330,17 @@ static void spot_pair(MnkTopic *a, MnkTopic *b) {
 
 /* Only for single things: of several, one box says nothing of the others. A place in the world
  * says more than a place in the picture. */
-static void place_topics(MnkTelling *plan) {
-  MnkTopic *placed[MNK_PLAN_SAID];
+static void place_topics(MnkContent *content) {
+  MnkTopic *placed[MNK_CONTENT_SAID];
   guint n = 0;
-  if (plan->setting != NULL)
+  if (content->setting != NULL)
     return;
-  for (guint i = 0; i < plan->n_said; i++)
-    if (plan->topics[i].count == 1 && has_box(&plan->topics[i]))
-      placed[n++] = &plan->topics[i];
-  if (plan->n_said == 1 && n == 1 && !placed[0]->close_up)
+  for (guint i = 0; i < content->n_said; i++)
+    if (content->topics[i].count == 1 && has_box(&content->topics[i]))
+      placed[n++] = &content->topics[i];
+  if (content->n_said == 1 && n == 1 && !placed[0]->close_up)
     placed[0]->spot = spot_alone(&placed[0]->box);
-  else if (plan->n_said == 2 && n == 2)
+  else if (content->n_said == 2 && n == 2)
     spot_pair(placed[0], placed[1]);
 }
 
@@ -358,36 +358,36 @@ static gboolean action_from_name(const char *name, MnkAction *action) {
   return FALSE;
 }
 
-static void add_action(MnkTelling *plan, const MnkFact *fact) {
+static void add_action(MnkContent *content, const MnkFact *fact) {
   MnkAction action;
   const MnkConcept *who = mnk_vocabulary_find(fact->of);
   if (who == NULL || !(fact->score >= MIN_ACTION) || !action_from_name(fact->name, &action))
     return;
   guint topic = 0;
-  while (topic < plan->n_said && !related(plan->topics[topic].exact, who))
+  while (topic < content->n_said && !related(content->topics[topic].exact, who))
     topic++;
-  if (topic == plan->n_said || plan->topics[topic].band > MNK_BAND_PROBABLE)
+  if (topic == content->n_said || content->topics[topic].band > MNK_BAND_PROBABLE)
     return;
-  for (guint i = 0; i < plan->n_actions; i++)
-    if (plan->actions[i].topic == topic) {
-      if (plan->actions[i].action == action)
-        plan->actions[i].times++;
+  for (guint i = 0; i < content->n_actions; i++)
+    if (content->actions[i].topic == topic) {
+      if (content->actions[i].action == action)
+        content->actions[i].times++;
       return;
     }
-  if (plan->n_actions < MNK_PLAN_ACTIONS)
-    plan->actions[plan->n_actions++] = (MnkTellingAction){topic, action, 1};
-  plan->topics[topic].posture = MNK_POSTURE_NONE; /* what it does says more */
+  if (content->n_actions < MNK_CONTENT_ACTIONS)
+    content->actions[content->n_actions++] = (MnkContentAction){topic, action, 1};
+  content->topics[topic].posture = MNK_POSTURE_NONE; /* what it does says more */
 }
 
-static void add_actions(MnkTelling *plan, const MnkScene *scene) {
+static void add_actions(MnkContent *content, const MnkScene *scene) {
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
     if (fact->kind == MNK_FACT_ACTION)
-      add_action(plan, fact);
+      add_action(content, fact);
   }
 }
 
-static void add_camera(MnkTelling *plan, const MnkScene *scene) {
+static void add_camera(MnkContent *content, const MnkScene *scene) {
   static const char *const NAMES[MNK_CAMERA_N] = {"still",     "pan left", "pan right", "tilt up",
                                                   "tilt down", "zoom in",  "zoom out",  "unsteady"};
   float best = 0;
@@ -397,13 +397,13 @@ static void add_camera(MnkTelling *plan, const MnkScene *scene) {
       continue;
     for (guint k = 1; k < MNK_CAMERA_N; k++)
       if (g_strcmp0(fact->name, NAMES[k]) == 0) {
-        plan->camera = (MnkCamera)k;
+        content->camera = (MnkCamera)k;
         best = fact->score;
       }
   }
 }
 
-/* ---- the whole plan ---- */
+/* ---- the whole content ---- */
 
 static MnkLight light_of(const MnkScene *scene) {
   float luma = unit(scene->luma), contrast = unit(scene->contrast);
@@ -423,35 +423,35 @@ static const MnkFact *gap_of(const MnkScene *scene) {
   return NULL;
 }
 
-MnkTelling *mnk_telling_new(const MnkScene *scene, const MnkTelling *before) {
-  MnkTelling *plan = g_new0(MnkTelling, 1);
-  plan->start_ms = scene->start_ms;
-  plan->end_ms = scene->end_ms;
-  plan->after_cut = scene->starts_at_cut;
+MnkContent *mnk_content_new(const MnkScene *scene, const MnkContent *before) {
+  MnkContent *content = g_new0(MnkContent, 1);
+  content->start_ms = scene->start_ms;
+  content->end_ms = scene->end_ms;
+  content->after_cut = scene->starts_at_cut;
   const MnkFact *gap = gap_of(scene);
   if (gap != NULL) {
-    plan->gap = mnk_telling_clean_text(gap->name);
-    if (plan->gap == NULL)
-      plan->gap = g_strdup("");
-    return plan;
+    content->gap = mnk_content_clean_text(gap->name);
+    if (content->gap == NULL)
+      content->gap = g_strdup("");
+    return content;
   }
-  plan->light = light_of(scene);
-  add_named(plan, scene);
-  add_bodies(plan, scene);
-  choose_topics(plan, before);
-  settle_setting(plan);
-  place_topics(plan);
-  add_actions(plan, scene);
-  add_camera(plan, scene);
-  mnk_telling_add_texts(plan, scene);
-  return plan;
+  content->light = light_of(scene);
+  add_named(content, scene);
+  add_bodies(content, scene);
+  choose_topics(content, before);
+  settle_setting(content);
+  place_topics(content);
+  add_actions(content, scene);
+  add_camera(content, scene);
+  mnk_content_add_texts(content, scene);
+  return content;
 }
 
-void mnk_telling_free(MnkTelling *plan) {
-  if (plan == NULL)
+void mnk_content_free(MnkContent *content) {
+  if (content == NULL)
     return;
-  for (guint i = 0; i < plan->n_texts; i++)
-    g_free(plan->texts[i]);
-  g_free(plan->gap);
-  g_free(plan);
+  for (guint i = 0; i < content->n_texts; i++)
+    g_free(content->texts[i]);
+  g_free(content->gap);
+  g_free(content);
 }

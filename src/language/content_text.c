@@ -1,5 +1,5 @@
 /* Content planning, text: which lines of a picture are quoted, and how they are made fit for it. */
-#include "language/plan_priv.h"
+#include "language/content_priv.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ static gboolean is_quote(gunichar c) {
   return c == '"' || c == 0x201c || c == 0x201d || (c >= 0x300c && c <= 0x300f);
 }
 
-char *mnk_telling_clean_text(const char *text) {
+char *mnk_content_clean_text(const char *text) {
   g_autofree char *valid = g_utf8_make_valid(text != NULL ? text : "", -1);
   g_autoptr(GString) out = g_string_new(NULL);
   guint chars = 0, letters = 0;
@@ -28,7 +28,7 @@ char *mnk_telling_clean_text(const char *text) {
       space = chars > 0;
       continue;
     }
-    if (chars + space >= MNK_PLAN_TEXT_CHARS - 1) {
+    if (chars + space >= MNK_CONTENT_TEXT_CHARS - 1) {
       g_string_append(out, "…");
       break;
     }
@@ -43,19 +43,19 @@ char *mnk_telling_clean_text(const char *text) {
 }
 
 /* The largest lines; of equal ones the surest. */
-void mnk_telling_add_texts(MnkTelling *plan, const MnkScene *scene) {
-  const MnkFact *best[MNK_PLAN_TEXTS] = {NULL};
+void mnk_content_add_texts(MnkContent *content, const MnkScene *scene) {
+  const MnkFact *best[MNK_CONTENT_TEXTS] = {NULL};
   for (guint i = 0; i < scene->facts->len; i++) {
     const MnkFact *fact = scene->facts->pdata[i];
     if (fact->kind != MNK_FACT_TEXT || !(fact->score >= MIN_TEXT))
       continue;
-    g_autofree char *clean = mnk_telling_clean_text(fact->name);
+    g_autofree char *clean = mnk_content_clean_text(fact->name);
     if (clean == NULL)
       continue;
-    plan->n_lines++;
-    for (guint k = 0; k < MNK_PLAN_TEXTS; k++)
+    content->n_lines++;
+    for (guint k = 0; k < MNK_CONTENT_TEXTS; k++)
       if (best[k] == NULL || fact->box.h > best[k]->box.h * 1.15f) {
-        memmove(&best[k + 1], &best[k], (MNK_PLAN_TEXTS - k - 1) * sizeof best[0]);
+        memmove(&best[k + 1], &best[k], (MNK_CONTENT_TEXTS - k - 1) * sizeof best[0]);
         best[k] = fact;
         break;
       }
@@ -67,22 +67,22 @@ void mnk_telling_add_texts(MnkTelling *plan, const MnkScene *scene) {
     best[1] = best[0];
     best[0] = upper;
   }
-  for (guint k = 0; k < MNK_PLAN_TEXTS && best[k] != NULL; k++) {
-    char *clean = mnk_telling_clean_text(best[k]->name);
-    if (k > 0 && g_str_equal(clean, plan->texts[0]))
+  for (guint k = 0; k < MNK_CONTENT_TEXTS && best[k] != NULL; k++) {
+    char *clean = mnk_content_clean_text(best[k]->name);
+    if (k > 0 && g_str_equal(clean, content->texts[0]))
       g_free(clean);
     else
-      plan->texts[plan->n_texts++] = clean;
+      content->texts[content->n_texts++] = clean;
   }
-  plan->n_quoted = plan->n_texts;
+  content->n_quoted = content->n_texts;
 }
 
 /* ---- the same text again ---- */
 
 /* Letters and digits alone, folded. */
-static guint letters_of(const char *text, gunichar out[MNK_PLAN_TEXT_CHARS]) {
+static guint letters_of(const char *text, gunichar out[MNK_CONTENT_TEXT_CHARS]) {
   guint n = 0;
-  for (const char *p = text; *p != '\0' && n < MNK_PLAN_TEXT_CHARS; p = g_utf8_next_char(p))
+  for (const char *p = text; *p != '\0' && n < MNK_CONTENT_TEXT_CHARS; p = g_utf8_next_char(p))
     if (g_unichar_isalnum(g_utf8_get_char(p)))
       out[n++] = g_unichar_tolower(g_utf8_get_char(p));
   return n;
@@ -90,8 +90,8 @@ static guint letters_of(const char *text, gunichar out[MNK_PLAN_TEXT_CHARS]) {
 
 /* 1 minus the edit distance over the longer length. */
 static float similarity(const char *a, const char *b) {
-  gunichar x[MNK_PLAN_TEXT_CHARS], y[MNK_PLAN_TEXT_CHARS];
-  guint row[MNK_PLAN_TEXT_CHARS + 1];
+  gunichar x[MNK_CONTENT_TEXT_CHARS], y[MNK_CONTENT_TEXT_CHARS];
+  guint row[MNK_CONTENT_TEXT_CHARS + 1];
   guint nx = letters_of(a, x), ny = letters_of(b, y);
   for (guint k = 0; k <= ny; k++)
     row[k] = k;
@@ -107,7 +107,7 @@ static float similarity(const char *a, const char *b) {
   return 1 - (float)row[ny] / (float)MAX(MAX(nx, ny), 1);
 }
 
-gboolean mnk_telling_same_text(const MnkTelling *a, const MnkTelling *b) {
+gboolean mnk_content_same_text(const MnkContent *a, const MnkContent *b) {
   if (a->n_texts == 0 || b->n_texts == 0)
     return a->n_texts == b->n_texts;
   for (guint i = 0; i < a->n_texts; i++)

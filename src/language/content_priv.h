@@ -1,15 +1,15 @@
-/* Plan: what is worth saying about one scene, in no language. Plain data. */
-#ifndef MNK_LANGUAGE_PLAN_PRIV_H
-#define MNK_LANGUAGE_PLAN_PRIV_H
+/* Content: what is worth saying about one scene, in no language. Plain data. */
+#ifndef MNK_LANGUAGE_CONTENT_PRIV_H
+#define MNK_LANGUAGE_CONTENT_PRIV_H
 
 #include "facts/facts.h"
 
 enum {
-  MNK_PLAN_TOPICS = 12, /* things kept of a scene, said or not */
-  MNK_PLAN_SAID = 3,    /* of these, how many a sentence names */
-  MNK_PLAN_ACTIONS = 2,
-  MNK_PLAN_TEXTS = 2,
-  MNK_PLAN_TEXT_CHARS = 60,
+  MNK_CONTENT_TOPICS = 12, /* things kept of a scene, said or not */
+  MNK_CONTENT_SAID = 3,    /* of these, how many a sentence names */
+  MNK_CONTENT_ACTIONS = 2,
+  MNK_CONTENT_TEXTS = 2,
+  MNK_CONTENT_TEXT_CHARS = 60,
   MNK_CAPTION_CHARS = 200,
 };
 
@@ -99,42 +99,42 @@ typedef struct {
   guint topic; /* index of who */
   MnkAction action;
   guint times; /* by how many of them */
-} MnkTellingAction;
+} MnkContentAction;
 
 typedef struct {
   guint n_topics, n_said; /* what is said comes first */
-  MnkTopic topics[MNK_PLAN_TOPICS];
+  MnkTopic topics[MNK_CONTENT_TOPICS];
   MnkPosture one_posture; /* of one of several people; NONE */
   const MnkConcept *setting;
   MnkBand setting_band;
   guint n_actions;
-  MnkTellingAction actions[MNK_PLAN_ACTIONS];
+  MnkContentAction actions[MNK_CONTENT_ACTIONS];
   MnkCamera camera;
   guint n_lines;  /* of text in the picture */
   guint n_texts;  /* of these, kept in texts */
   guint n_quoted; /* and of these, told: fewer where a caption grows too long */
-  char *texts[MNK_PLAN_TEXTS];
+  char *texts[MNK_CONTENT_TEXTS];
   MnkLight light;
   char *gap; /* why nothing was seen; NULL: it was seen */
   gboolean after_cut;
   gint64 start_ms, end_ms;
-} MnkTelling;
+} MnkContent;
 
-/* before: the plan of the scene before in the same shot, or NULL: what was sure there needs less
+/* before: the content of the scene before in the same shot, or NULL: what was sure there needs less
  * evidence here. */
-MnkTelling *mnk_telling_new(const MnkScene *scene, const MnkTelling *before);
-void mnk_telling_free(MnkTelling *plan);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkTelling, mnk_telling_free)
+MnkContent *mnk_content_new(const MnkScene *scene, const MnkContent *before);
+void mnk_content_free(MnkContent *content);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkContent, mnk_content_free)
 
-/* The topic of plan that is the same kind of thing, narrower or broader; NULL: none. */
-const MnkTopic *mnk_telling_find(const MnkTelling *plan, const MnkTopic *topic);
+/* The topic of content that is the same kind of thing, narrower or broader; NULL: none. */
+const MnkTopic *mnk_content_find(const MnkContent *content, const MnkTopic *topic);
 
-/* Fills the plan's texts from the scene's facts. */
-void mnk_telling_add_texts(MnkTelling *plan, const MnkScene *scene);
+/* Fills the content's texts from the scene's facts. */
+void mnk_content_add_texts(MnkContent *content, const MnkScene *scene);
 /* TRUE when both show the same text, or none; readings may differ a little. */
-gboolean mnk_telling_same_text(const MnkTelling *a, const MnkTelling *b);
+gboolean mnk_content_same_text(const MnkContent *a, const MnkContent *b);
 /* Text from a picture made fit for a sentence: printable characters only, single spaces, at most
- * MNK_PLAN_TEXT_CHARS characters. Caller frees; NULL when nothing readable is left. */
-char *mnk_telling_clean_text(const char *text);
+ * MNK_CONTENT_TEXT_CHARS characters. Caller frees; NULL when nothing readable is left. */
+char *mnk_content_clean_text(const char *text);
 
 #endif
