@@ -1,0 +1,173 @@
+/* Reading: streams, captions by time, captions by words. */
+#include "store_priv.h"
+
+#include "base/base.h"
+
+#include <string.h>
+
+#define CAPTION_COLUMNS                                                                            \
+  "c.stream, c.id, c.start_ms, c.end_ms, c.final, c.backend, c.lang, c.text, c.facts"
+enum { N_CAPTION_COLUMNS = 9 };
+
+/* ?1: stream or NULL, ?2: from, ?3: to or negative (?4 is the limit). An interval without length
+ * overlaps where it begins. */
+#define OVERLAPS                                                                                   \
+  "(?1 IS NULL OR c.stream = ?1) AND (?3 < 0 OR c.start_ms < ?3) "                                 \
+  "AND (c.end_ms > ?2 OR (c.start_ms = c.end_ms AND c.start_ms >= ?2))"
+
+/* Words around the first match that a search shows. */
+#define SNIPPET_WORDS "60"
+
+void mnk_stream_row_free(MnkStreamRow *row) {
+  if (row == NULL)
+    return;
+  g_free(row->id);
+  g_free(row->source);
+  g_free(row);
+}
+
+void mnk_search_hit_free(MnkSearchHit *hit) {
+  if (hit == NULL)
+    return;
+  mnk_caption_free(hit->caption);
+  g_free(hit->snippet);
+  g_free(hit);
+}
+
+static char *column_text(sqlite3_stmt *stmt, int column) {
+  const char *text = (const char *)sqlite3_column_text(stmt, column);
+  return g_strdup(text != NULL ? text : "");
+}
+
+static void warn_of_facts(const MnkCaption *caption, const GError *error) {
+  mnk_warning("store", caption->stream, "event=bad-facts caption=%s error=\"%s\"", caption->id,
+              error->message);
+}
+
+static void read_fact(MnkCaption *caption, const MnkJsonValue *value) {
+  g_autoptr(GError) error = NULL;
+  MnkFact *fact = mnk_fact_read_json(value, &error);
+  if (fact != NULL)
+    g_ptr_array_add(caption->facts, fact);
+  else
+    warn_of_facts(caption, error);
+}
+
+/* A fact that cannot be read costs itself, not the caption. */
+static void read_facts(MnkCaption *caption, const char *text) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MnkJson) json = mnk_json_parse(text, strlen(text), NULL, &error);
+  if (json == NULL) {
+    warn_of_facts(caption, error);
+    return;
+  }
+  const MnkJsonValue *array = mnk_json_root(json);
+  for (guint i = 0; i < mnk_json_size(array); i++)
+    read_fact(caption, mnk_json_at(array, i));
+}
+
+static MnkCaption *read_caption(sqlite3_stmt *stmt) {
+  MnkCaption *caption = mnk_caption_new();
+  g_autofree char *facts = column_text(stmt, 8);
+  caption->stream = column_text(stmt, 0);
+  caption->id = column_text(stmt, 1);
+  caption->start_ms = sqlite3_column_int64(stmt, 2);
+  caption->end_ms = sqlite3_column_int64(stmt, 3);
+  caption->final = sqlite3_column_int(stmt, 4) != 0;
+  caption->backend = column_text(stmt, 5);
+  caption->lang = column_text(stmt, 6);
+  caption->text = column_text(stmt, 7);
+  read_facts(caption, facts);
+  return caption;
+}
+
+static void bind_filter(sqlite3_stmt *stmt, const MnkStoreFilter *filter) {
+  sqlite3_bind_text(stmt, 1, filter->stream, -1, SQLITE_STATIC);
+  sqlite3_bind_int64(stmt, 2, filter->from_ms);
+  sqlite3_bind_int64(stmt, 3, filter->to_ms);
+  sqlite3_bind_int64(stmt, 4, filter->limit);
+}
+
+/* One row as one element. */
+typedef gpointer (*ReadRow)(sqlite3_stmt *stmt);
+
+static GPtrArray *read_rows(sqlite3 *db, sqlite3_stmt *stmt, ReadRow read_row,
+                            GDestroyNotify free_row, GError **error) {
+  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(free_row);
+  int code;
+  while ((code = sqlite3_step(stmt)) == SQLITE_ROW)
+    g_ptr_array_add(rows, read_row(stmt));
+  if (code != SQLITE_DONE) {
+    mnk_db_fail(db, error);
+    return NULL;
+  }
+  return g_steal_pointer(&rows);
+}
+
+/* ---- Streams ---- */
+
+static gpointer read_stream_row(sqlite3_stmt *stmt) {
+  MnkStreamRow *row = g_new0(MnkStreamRow, 1);
+  row->id = column_text(stmt, 0);
+  row->source = column_text(stmt, 1);
+  row->created_us = sqlite3_column_int64(stmt, 2);
+  row->captions = (guint64)sqlite3_column_int64(stmt, 3);
+  row->start_ms = sqlite3_column_int64(stmt, 4);
+  row->end_ms = sqlite3_column_int64(stmt, 5);
+  return row;
+}
+
+GPtrArray *mnk_db_streams(sqlite3 *db, GError **error) {
+  static const char sql[] =
+      "SELECT s.id, s.source, s.created_us, count(c.start_ms), min(c.start_ms), max(c.end_ms) "
+      "FROM streams s LEFT JOIN captions c ON c.stream = s.id "
+      "GROUP BY s.id ORDER BY s.created_us DESC, s.id";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  if (stmt == NULL)
+    return NULL;
+  return read_rows(db, stmt, read_stream_row, (GDestroyNotify)mnk_stream_row_free, error);
+}
+
+/* ---- Captions by time ---- */
+
+static gpointer read_caption_row(sqlite3_stmt *stmt) {
+  return read_caption(stmt);
+}
+
+GPtrArray *mnk_db_captions(sqlite3 *db, const MnkStoreFilter *filter, GError **error) {
+  static const char sql[] = "SELECT " CAPTION_COLUMNS " FROM captions c WHERE " OVERLAPS
+                            " ORDER BY c.start_ms, c.end_ms, c.number LIMIT ?4";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  if (stmt == NULL)
+    return NULL;
+  bind_filter(stmt, filter);
+  return read_rows(db, stmt, read_caption_row, (GDestroyNotify)mnk_caption_free, error);
+}
+
+/* ---- Captions by words ---- */
+
+static gpointer read_hit(sqlite3_stmt *stmt) {
+  MnkSearchHit *hit = g_new0(MnkSearchHit, 1);
+  hit->caption = read_caption(stmt);
+  hit->score = -sqlite3_column_double(stmt, N_CAPTION_COLUMNS);
+  g_autofree char *folded = column_text(stmt, N_CAPTION_COLUMNS + 1);
+  hit->snippet = mnk_search_unfold(folded);
+  return hit;
+}
+
+/* The index gives its rows in the order of their rank, so that only those are looked at that are
+ * answered with. */
+GPtrArray *mnk_db_search(sqlite3 *db, const char *expression, const MnkStoreFilter *filter,
+                         GError **error) {
+  static const char sql[] =
+      "SELECT " CAPTION_COLUMNS ", i.rank, "
+      "snippet(captions_index, 0, char(0x2068), char(0x2069), char(0x2026), " SNIPPET_WORDS ") "
+      "FROM captions_index i CROSS JOIN captions c ON c.number = i.rowid "
+      "WHERE captions_index MATCH ?5 AND " OVERLAPS " ORDER BY i.rank LIMIT ?4";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  if (stmt == NULL)
+    return NULL;
+  bind_filter(stmt, filter);
+  sqlite3_bind_text(stmt, 5, expression, -1, SQLITE_STATIC);
+  return read_rows(db, stmt, read_hit, (GDestroyNotify)mnk_search_hit_free, error);
+}
