@@ -1,7 +1,7 @@
 /* Strict base64: four characters at a time through one table. */
 #include "wire/base64.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -1,7 +1,7 @@
 /* Facts and captions as JSON, both ways. */
 #include "caption_priv.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 enum {
   MAX_TEXT = 16384,

@@ -3,7 +3,7 @@
 
 #include "utf8_priv.h"
 
-#include "base/log.h"
+#include "base/base.h"
 
 #include <string.h>
 

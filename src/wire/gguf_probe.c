@@ -2,7 +2,7 @@
  * description in the ggml project (docs/gguf.md). */
 #include "wire/probe.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 #include <stdarg.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * in CIPA DC-008, 4.6. */
 #include "wire/probe.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* The only file that knows json-c. It sees text that json_check.c has passed. */
 #include "wire/json.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 #include <json-c/json.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* One pass over JSON text before the library sees it: syntax, encoding and limits. */
 #include "wire/json.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 #include <errno.h>
 #include <math.h>
@@ -170,7 +170,7 @@ static GString *unescape(const Check *c, const Key *key) {
   Check walk = {.bytes = c->bytes, .length = key->at + key->length, .at = key->at};
   GString *text = g_string_sized_new(key->length);
   while (walk.at < walk.length) {
-    gunichar character;
+    gunichar character = 0;
     if (walk.bytes[walk.at] != '\\')
       g_string_append_c(text, walk.bytes[walk.at++]);
     else if (check_escape(&walk, &character))

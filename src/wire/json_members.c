@@ -1,7 +1,7 @@
 /* Typed members of an object, with ranges and with errors that name them. */
 #include "wire/json.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 #include <math.h>
 #include <string.h>

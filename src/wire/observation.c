@@ -4,7 +4,7 @@
 #include "caption_priv.h"
 #include "utf8_priv.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* ONNX: the outer fields of its ModelProto and GraphProto (onnx.proto), read as plain protobuf. */
 #include "wire/probe.h"
 
-#include "base/error.h"
+#include "base/base.h"
 
 #include <string.h>
 
