@@ -1,11 +1,15 @@
-/* The dominant colour of a picture: what the stub perception can tell. */
+/* The dominant colour of a picture: what the stub perception can tell. It answers with a thing of
+ * that colour that the vocabulary knows, so that all that comes behind it works as it does for a
+ * model. */
 #include "vision/perception_priv.h"
 
 enum { GRID = 32, BRIGHT = 170, DARK = 60, VIVID = 60 };
 
 typedef enum { RED, GREEN, BLUE, YELLOW, WHITE, BLACK, GREY, COLOURS } Colour;
-static const char *const names[COLOURS] = {"red",   "green", "blue", "yellow",
-                                           "white", "black", "grey"};
+static const char *const names[COLOURS] = {
+    [RED] = "strawberry",   [GREEN] = "broccoli", [BLUE] = "seashore", [YELLOW] = "banana",
+    [WHITE] = "polar bear", [BLACK] = "gorilla",  [GREY] = "elephant",
+};
 
 static Colour colour_of(const guint8 *p) {
   int r = p[0], g = p[1], b = p[2];
@@ -18,7 +22,7 @@ static Colour colour_of(const guint8 *p) {
   return r == high ? RED : g == high ? GREEN : BLUE;
 }
 
-const char *mnk_colour_dominant(const MnkPicture *picture, float *share) {
+const char *mnk_colour_thing(const MnkPicture *picture, float *share) {
   guint counts[COLOURS] = {0}, best = 0;
 
   for (int y = 0; y < GRID; y++)

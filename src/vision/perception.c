@@ -221,7 +221,7 @@ static void measure_light(const MnkPicture *picture, MnkObservation *obs) {
 static void look_with_stub(MnkLook *look) {
   MnkLabel *label = &look->obs->labels[0];
 
-  g_strlcpy(label->name, mnk_colour_dominant(&look->picture, &label->score), sizeof label->name);
+  g_strlcpy(label->name, mnk_colour_thing(&look->picture, &label->score), sizeof label->name);
   look->obs->n_labels = 1;
 }
 

@@ -50,7 +50,9 @@ typedef struct {
 } MnkObjectMap;
 guint mnk_objects_decode(const MnkObjectMap *map, MnkDetection *objects, guint max);
 
-/* The dominant colour among red, green, blue, yellow, white, black and grey, and its share. */
-const char *mnk_colour_dominant(const MnkPicture *picture, float *share);
+/* For the dominant colour a thing of the vocabulary that has it (red: strawberry, green: broccoli,
+ * blue: seashore, yellow: banana, white: polar bear, black: gorilla, grey: elephant), and the
+ * colour's share. */
+const char *mnk_colour_thing(const MnkPicture *picture, float *share);
 
 #endif

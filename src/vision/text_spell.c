@@ -164,5 +164,5 @@ gboolean mnk_text_is_plausible(const char *text) {
     all += !g_unichar_isspace(c);
     good += g_unichar_isalnum(c);
   }
-  return good >= 2 && good * 10 >= all * 7;
+  return good >= 2 && good * 10 >= all * 6;
 }
