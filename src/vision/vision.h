@@ -75,7 +75,7 @@ typedef struct {
   const char *cache_dir; /* compiled models; NULL: none */
   int threads;
   guint parts;   /* MnkPart bits wanted */
-  gboolean stub; /* tests: no model; names the dominant colour of a picture as its label */
+  gboolean stub; /* tests: no model; the label is a thing of the picture's dominant colour */
 } MnkPerceptionConfig;
 
 typedef struct _MnkPerception MnkPerception;
