@@ -141,7 +141,10 @@ static void append_single(GString *out, const MnkTopic *topic, const char *parti
     g_string_append(out, particle);
     return;
   }
-  append_head(out, topic, posed);
+  if (forced)
+    g_string_append(out, topic->concept->ja);
+  else
+    append_head(out, topic, posed);
   g_string_append(out, forced || posed ? "が" : particle);
   append_quantity(out, topic, forced);
 }
