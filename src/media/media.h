@@ -7,11 +7,13 @@
 
 #include <glib.h>
 
+#include "base/clock.h"
+
 /* ---- Frames ---- */
 
 typedef enum {
   MNK_FRAME_DECODED, /* the decoder's own layout; only mnk_frame_* functions read it */
-  MNK_FRAME_I420,    /* 8-bit Y, U, V */
+  MNK_FRAME_I420,    /* 8-bit Y, U, V; full range, in the matrix of the source */
   MNK_FRAME_RGB,     /* 8-bit, packed, sRGB */
 } MnkFrameFormat;
 
@@ -26,9 +28,10 @@ typedef struct {
   guint32 epoch;     /* counts up when the source's clock jumps */
   gint64 arrival_us; /* wall time */
   gboolean sampled;  /* nearest to a point of the sampling grid: may be looked at; others are for
-                        cuts  and motion only */
+                        cuts and motion only */
   gboolean key;      /* a key frame of the codec */
-  guint copies; /* how often its pixels were written since the decoder; tests hold it to <= 1 */
+  guint copies;      /* how often its pixels were written since they were decoded or handed in;
+                        tests hold it to <= 1 */
 } MnkFrame;
 
 MnkFrame *mnk_frame_ref(const MnkFrame *frame);
@@ -38,7 +41,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkFrame, mnk_frame_unref)
 MnkFrame *mnk_frame_new_rgb(const guint8 *rgb, int width, int height, int stride, gint64 pts_ms);
 
 /* Scaled so that the long side is at most max_side (never enlarged), square pixels, upright, right
- * colours (matrix and range of the source). One pass. */
+ * colours (matrix and range of the source; high dynamic range is not tone mapped). Of an interlaced
+ * picture the top field alone is taken, so that nothing combs. One pass. A frame that already is
+ * what is asked for is returned as it is. */
 MnkFrame *mnk_frame_convert(const MnkFrame *frame, MnkFrameFormat format, int max_side,
                             GError **error);
 /* Luma of the frame as shown, area-averaged to width x height (<= 256), 0..255, full range. Reads a
@@ -67,7 +72,17 @@ typedef struct {
 void mnk_audio_free(MnkAudio *audio);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkAudio, mnk_audio_free)
 
-/* ---- Sources ---- */
+/* ---- Sources ----
+ *
+ * Sampling. The grid has its points at k / fps seconds of the stream clock. A frame is sampled when
+ * it is the nearest one to some point of the grid, the later of two that are equally
+ * near; the first frame always is. The choice depends on times alone, never on counting frames.
+ *
+ * With every_frame FALSE fewer pictures are decoded. Where the file's index shows that key frames
+ * are never further apart than the points of the grid, only key frames count: each point gets the
+ * nearest key frame, at most half a key-frame interval away. Where they are further apart, the
+ * sampled times are exactly those of a full decode, and pictures that no other refers to are left
+ * out. */
 
 typedef enum {
   MNK_SOURCE_FILE,   /* an open file descriptor; seekable or not (stdin) */
@@ -91,11 +106,15 @@ typedef struct {
   guint reconnect_max; /* RTSP */
   guint64 max_pixels;
   int decoder_threads; /* 0: choose */
+  gint64 resume_ms; /* FILE: the first pass begins here, later ones at from_ms; <= 0: it does too */
+  gint *stop; /* the flag that mnk_source_interrupt sets, held by the caller, who can then give up
+                 the opening too; NULL: the source's own */
+  MnkClock *clock; /* for realtime and arrival times; NULL: the system's */
 } MnkSourceConfig;
 
 typedef struct {
   int width, height;  /* as shown */
-  int rotation;       /* degrees clockwise that were applied */
+  int rotation;       /* degrees clockwise that were applied; a mirrored picture is mirrored back */
   double fps;         /* nominal; 0 unknown */
   gint64 duration_ms; /* < 0: unknown or live */
   gboolean live;
@@ -131,7 +150,9 @@ void mnk_source_set_fps(MnkSource *source, double fps);
 
 typedef struct {
   guint64 decoded, sampled, damaged_packets, reconnects;
-  gint64 decode_us; /* thread CPU time spent decoding */
+  guint64 times_repaired; /* frames whose missing or repeated time stamp was replaced */
+  guint64 times_dropped;  /* frames left out because their time stamp went back */
+  gint64 decode_us;       /* CPU time of the reading thread spent decoding */
 } MnkSourceCounters;
 void mnk_source_counters(const MnkSource *source, MnkSourceCounters *out);
 

@@ -1,0 +1,267 @@
+/* Live sources: a camera through V4L2, a network camera through RTSP. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/videodev2.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "media/source_priv.h"
+
+enum {
+  BACKOFF_MIN_MS = 500,
+  BACKOFF_MAX_MS = 10000,
+  CAMERA_WAIT_MS = 4,   /* between two looks at a camera that has no picture yet */
+  VOD_END_US = 1000000, /* an end so near to the announced one is the end */
+};
+
+/* ---- Why it failed ---- */
+
+static const char *rtsp_reason(int code, char *buffer, gsize size) {
+  switch (code) {
+  case AVERROR(ECONNREFUSED):
+    return "refused the connection";
+  case AVERROR(ETIMEDOUT):
+  case AVERROR_EXIT:
+    return "did not answer in time";
+  case AVERROR(EHOSTUNREACH):
+  case AVERROR(ENETUNREACH):
+    return "cannot be reached";
+  case AVERROR(EIO):
+    return "cannot be reached, or its name is not known";
+  case AVERROR_HTTP_UNAUTHORIZED:
+    return "wants a user name and password, or refused those given";
+  case AVERROR_HTTP_FORBIDDEN:
+    return "forbids the access";
+  case AVERROR_HTTP_NOT_FOUND:
+    return "has no such stream";
+  case AVERROR_EOF:
+  case AVERROR(ECONNRESET):
+  case AVERROR(EPIPE):
+    return "closed the connection";
+  case AVERROR_INVALIDDATA:
+    return "gave an answer that is not RTSP";
+  default:
+    g_snprintf(buffer, size, "failed: ");
+    mnk_av_error_text(code, buffer + 8, size - 8);
+    return buffer;
+  }
+}
+
+static void set_rtsp_error(GError **error, const MnkSource *source, int code) {
+  char buffer[128];
+  if (mnk_source_is_stopped(source))
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CANCELLED, "Stopped");
+  else
+    g_set_error(error, MNK_ERROR,
+                code == AVERROR_HTTP_NOT_FOUND ? MNK_ERROR_NOT_FOUND : MNK_ERROR_SOURCE, "%s %s",
+                source->name, rtsp_reason(code, buffer, sizeof buffer));
+}
+
+static void set_camera_error(GError **error, const char *name, int failure) {
+  switch (failure) {
+  case ENOENT:
+  case ENODEV:
+  case ENXIO:
+    g_set_error(error, MNK_ERROR, MNK_ERROR_NOT_FOUND, "There is no camera %s", name);
+    break;
+  case EBUSY:
+    g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE,
+                "The camera %s is busy: another program uses it", name);
+    break;
+  case EACCES:
+  case EPERM:
+    g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE,
+                "No permission to use the camera %s (its group is usually 'video')", name);
+    break;
+  case ENOTTY:
+  case EINVAL:
+    g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE, "%s is not a camera", name);
+    break;
+  default:
+    g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE, "The camera %s failed: %s", name,
+                g_strerror(failure));
+  }
+}
+
+/* ---- Open ---- */
+
+/* Asks the device itself first: libavdevice's errors do not tell these cases apart. */
+static gboolean check_camera(const char *path, GError **error) {
+  int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) {
+    set_camera_error(error, path, errno);
+    return FALSE;
+  }
+  struct v4l2_capability about = {0};
+  int failure = ioctl(fd, VIDIOC_QUERYCAP, &about) < 0 ? errno : 0;
+  close(fd);
+  guint32 can = about.capabilities & V4L2_CAP_DEVICE_CAPS ? about.device_caps : about.capabilities;
+  if (failure == 0 && !(can & V4L2_CAP_VIDEO_CAPTURE))
+    failure = ENOTTY;
+  if (failure)
+    set_camera_error(error, path, failure);
+  return failure == 0;
+}
+
+/* Takes format over. The options are used up. */
+static int open_input(MnkSource *source, AVFormatContext *format, const AVInputFormat *input,
+                      AVDictionary **options) {
+  format->interrupt_callback = (AVIOInterruptCB){mnk_interrupt_asked, &source->interrupt};
+  mnk_interrupt_arm(&source->interrupt, source->config.timeout_ms);
+  int code = avformat_open_input(&format, source->address, input, options);
+  av_dict_free(options);
+  if (code >= 0)
+    source->format = format;
+  return code;
+}
+
+static gboolean open_camera(MnkSource *source, GError **error) {
+  if (!check_camera(source->address, error))
+    return FALSE;
+  const AVInputFormat *input = av_find_input_format("video4linux2");
+  AVFormatContext *format = input ? avformat_alloc_context() : NULL;
+  if (!format) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED,
+                        "This FFmpeg was built without cameras (v4l2)");
+    return FALSE;
+  }
+  format->flags |= AVFMT_FLAG_NONBLOCK;
+  AVDictionary *options = NULL;
+  int code = open_input(source, format, input, &options);
+  if (code < 0)
+    set_camera_error(error, source->name, AVUNERROR(code));
+  return code >= 0 && mnk_input_open_streams(source, error);
+}
+
+static gboolean open_rtsp(MnkSource *source, GError **error) {
+  const AVInputFormat *input = av_find_input_format("rtsp");
+  AVFormatContext *format = input ? avformat_alloc_context() : NULL;
+  if (!format) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED,
+                        "This FFmpeg was built without RTSP");
+    return FALSE;
+  }
+  format->max_analyze_duration = 3 * AV_TIME_BASE;
+  AVDictionary *options = NULL;
+  av_dict_set(&options, "rtsp_transport", source->config.rtsp_udp ? "udp" : "tcp", 0);
+  av_dict_set(&options, "protocol_whitelist", "rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,crypto", 0);
+  if (source->config.timeout_ms > 0)
+    av_dict_set_int(&options, "timeout", source->config.timeout_ms * 1000, 0);
+  int code = open_input(source, format, input, &options);
+  if (code < 0) {
+    set_rtsp_error(error, source, code);
+    return FALSE;
+  }
+  if (mnk_input_open_streams(source, error))
+    return TRUE;
+  /* A stream of which nothing came in time has no size either: say what is the matter. */
+  if (mnk_interrupt_asked(&source->interrupt)) {
+    g_clear_error(error);
+    set_rtsp_error(error, source, AVERROR_EXIT);
+  }
+  return FALSE;
+}
+
+static gboolean open_source(MnkSource *source, GError **error) {
+  gboolean ok = source->config.kind == MNK_SOURCE_CAMERA ? open_camera(source, error)
+                                                         : open_rtsp(source, error);
+  if (!ok) {
+    mnk_input_close(source);
+    return FALSE;
+  }
+  /* Only where each packet stands for itself can be chosen without waiting for later ones. */
+  const AVCodecDescriptor *about =
+      avcodec_descriptor_get(source->format->streams[source->video]->codecpar->codec_id);
+  gboolean intra = about && (about->props & AV_CODEC_PROP_INTRA_ONLY);
+  source->mode = intra && !source->config.every_frame ? MNK_PLAN_NEAREST : MNK_PLAN_ALL;
+  mnk_plan_set(source->plan, source->mode, source->config.fps, MNK_NO_TIME);
+  return TRUE;
+}
+
+gboolean mnk_live_open(MnkSource *source, GError **error) {
+  if (!open_source(source, error))
+    return FALSE;
+  double fps = source->info.fps > 0 ? source->info.fps : 25;
+  mnk_timeline_init(&source->timeline, MNK_NO_TIME, (gint64)(G_USEC_PER_SEC / fps), TRUE);
+  source->absence.backoff_ms = BACKOFF_MIN_MS;
+  return TRUE;
+}
+
+/* ---- Lost and found ---- */
+
+/* FALSE: it cannot be had again; the failure is set. */
+static gboolean reach_again(MnkSource *source, int code) {
+  MnkAbsence *absence = &source->absence;
+  char buffer[128];
+  g_autofree char *why = g_strdup(rtsp_reason(code, buffer, sizeof buffer));
+  while (absence->attempts < source->config.reconnect_max) {
+    absence->attempts++;
+    gint64 at_us = mnk_clock_mono_us(source->clock) + absence->backoff_ms * 1000;
+    absence->backoff_ms = MIN(absence->backoff_ms * 2, BACKOFF_MAX_MS);
+    if (!mnk_clock_sleep_until(source->clock, at_us, source->interrupt.stopped))
+      return FALSE;
+    g_autoptr(GError) error = NULL;
+    if (open_source(source, &error)) {
+      source->counters.reconnects++;
+      return TRUE;
+    }
+    mnk_info("media", NULL, "event=reconnect attempt=%u error=\"%s\"", absence->attempts,
+             error->message);
+    if (mnk_source_is_stopped(source))
+      return FALSE;
+  }
+  mnk_source_fail(source, MNK_ERROR_SOURCE, "%s %s and could not be reached again in %u attempts",
+                  source->name, why, absence->attempts);
+  return FALSE;
+}
+
+/* A recording behind RTSP has a length, and comes to its end. */
+static gboolean is_at_announced_end(const MnkSource *source) {
+  gint64 duration = source->format->duration;
+  return duration != AV_NOPTS_VALUE && duration > 0 &&
+         source->timeline.last_us + source->timeline.frame_us + VOD_END_US >= duration;
+}
+
+static void lose(MnkSource *source, int code) {
+  mnk_intake_video(source, NULL, AVDISCARD_DEFAULT);
+  mnk_intake_flush(source, mnk_intake_end_us(source) / 1000, TRUE);
+  if (source->config.kind == MNK_SOURCE_CAMERA) {
+    mnk_source_fail(source, MNK_ERROR_SOURCE, "The camera %s %s", source->name,
+                    code == AVERROR_EXIT ? "gives no pictures" : "is gone");
+    return;
+  }
+  if (code == AVERROR_EOF && is_at_announced_end(source)) {
+    source->ended = TRUE;
+    return;
+  }
+  mnk_info("media", NULL, "event=lost source=\"%s\"", source->name);
+  if (source->timeline.last_us != MNK_NO_TIME)
+    source->absence.away = TRUE;
+  mnk_input_close(source);
+  (void)reach_again(source, code);
+}
+
+void mnk_live_step(MnkSource *source) {
+  if (!source->format) {
+    source->ended = TRUE;
+    return;
+  }
+  if (mnk_intake_decode(source))
+    return;
+  int code = av_read_frame(source->format, source->packet);
+  if (code >= 0) {
+    source->read_failures = 0;
+    mnk_interrupt_arm(&source->interrupt, source->config.timeout_ms);
+    if (source->absence.attempts == 0)
+      source->absence.backoff_ms = BACKOFF_MIN_MS;
+    mnk_intake_packet(source);
+    return;
+  }
+  if (code == AVERROR(EAGAIN) && !mnk_interrupt_asked(&source->interrupt)) {
+    g_usleep(CAMERA_WAIT_MS * 1000);
+    return;
+  }
+  if (!mnk_source_is_stopped(source))
+    lose(source, code == AVERROR(EAGAIN) ? AVERROR_EXIT : code);
+}
