@@ -1,6 +1,6 @@
 #include "base/error.h"
 
-G_DEFINE_QUARK(mnk - error - quark, mnk_error)
+G_DEFINE_QUARK(manako, mnk_error)
 
 typedef struct {
   const char *name;

@@ -18,9 +18,16 @@ static gboolean is_space_error(int code) {
   return code == ENOSPC || code == EDQUOT || code == EFBIG;
 }
 
+/* Why the system refused. SQLite does not pass on what a COMMIT met with; then it still stands in
+ * errno, which was cleared before the statement ran. */
+static int system_cause(sqlite3 *db) {
+  int saved = errno, cause = sqlite3_system_errno(db);
+  return cause != 0 ? cause : saved;
+}
+
 /* NULL: nothing better than the library's own words. */
-static const char *explain(sqlite3 *db, int code) {
-  if (code == SQLITE_FULL || (code == SQLITE_IOERR && is_space_error(sqlite3_system_errno(db))))
+static const char *explain(int code, int cause) {
+  if (code == SQLITE_FULL || (code == SQLITE_IOERR && is_space_error(cause)))
     return "cannot grow: the disk is full";
   switch (code) {
   case SQLITE_BUSY:
@@ -39,8 +46,8 @@ static const char *explain(sqlite3 *db, int code) {
 }
 
 static gboolean fail_at(const char *path, sqlite3 *db, GError **error) {
-  int code = sqlite3_errcode(db) & 0xff, cause = sqlite3_system_errno(db);
-  const char *words = explain(db, code);
+  int cause = system_cause(db), code = sqlite3_errcode(db) & 0xff;
+  const char *words = explain(code, cause);
   if (words != NULL)
     g_set_error(error, MNK_ERROR, MNK_ERROR_STORE, "the timeline %s %s", path, words);
   else if ((code == SQLITE_CANTOPEN || code == SQLITE_IOERR) && cause != 0)
@@ -64,6 +71,7 @@ static gboolean refuse(sqlite3 *db, GError **error, const char *words) {
 /* ---- Statements ---- */
 
 gboolean mnk_db_exec(sqlite3 *db, const char *sql, GError **error) {
+  errno = 0;
   return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK || mnk_db_fail(db, error);
 }
 
@@ -247,6 +255,14 @@ static sqlite3 *open_immutable(const char *path, GError **error) {
   return open_handle(uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, error);
 }
 
+static gboolean lacks_companions(sqlite3 *db) {
+  gint64 version;
+  if (mnk_db_get_int(db, "PRAGMA user_version", &version, NULL))
+    return FALSE;
+  int code = sqlite3_errcode(db) & 0xff;
+  return code == SQLITE_CANTOPEN || code == SQLITE_READONLY;
+}
+
 static gboolean has_journal(const char *path) {
   g_autofree char *journal = g_strconcat(path, "-wal", NULL);
   return g_file_test(journal, G_FILE_TEST_EXISTS);
@@ -254,11 +270,9 @@ static gboolean has_journal(const char *path) {
 
 static sqlite3 *open_for_reading(const char *path, GError **error) {
   g_autoptr(sqlite3) db = open_handle(path, SQLITE_OPEN_READONLY, error);
-  gint64 version;
   if (db == NULL)
     return NULL;
-  if (!mnk_db_get_int(db, "PRAGMA user_version", &version, NULL) &&
-      (sqlite3_errcode(db) & 0xff) == SQLITE_CANTOPEN && !has_journal(path)) {
+  if (lacks_companions(db) && !has_journal(path)) {
     g_clear_pointer(&db, sqlite3_close_v2);
     db = open_immutable(path, error);
   }

@@ -3,6 +3,8 @@
 
 #include "base/base.h"
 
+#include <errno.h>
+
 enum { MAX_WAITING = 1024, MAX_BATCH = 256 };
 
 typedef enum {
@@ -17,17 +19,17 @@ typedef enum {
 
 static const char *const sql_texts[SQL_N] = {
     [SQL_PUT_CAPTION] =
-        "INSERT INTO captions (stream, id, start_ms, end_ms, final, backend, lang, text, facts) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
-        "ON CONFLICT (stream, id) DO UPDATE SET start_ms = ?3, end_ms = ?4, final = ?5, "
-        "backend = ?6, lang = ?7, text = ?8, facts = ?9 RETURNING number",
+        ("INSERT INTO captions (stream, id, start_ms, end_ms, final, backend, lang, text, facts) "
+         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+         "ON CONFLICT (stream, id) DO UPDATE SET start_ms = ?3, end_ms = ?4, final = ?5, "
+         "backend = ?6, lang = ?7, text = ?8, facts = ?9 RETURNING number"),
     [SQL_KNOW_STREAM] =
         "INSERT OR IGNORE INTO streams (id, source, created_us) VALUES (?1, '', ?2)",
     [SQL_INDEX] = "INSERT OR REPLACE INTO captions_index (rowid, text, names) VALUES (?1, ?2, ?3)",
     [SQL_PUT_STREAM] =
         "INSERT OR REPLACE INTO streams (id, source, created_us) VALUES (?1, ?2, ?3)",
-    [SQL_REMOVE_INDEX] = "DELETE FROM captions_index WHERE rowid IN "
-                         "(SELECT number FROM captions WHERE stream = ?1)",
+    [SQL_REMOVE_INDEX] = ("DELETE FROM captions_index WHERE rowid IN "
+                          "(SELECT number FROM captions WHERE stream = ?1)"),
     [SQL_REMOVE_CAPTIONS] = "DELETE FROM captions WHERE stream = ?1",
 };
 
@@ -75,6 +77,7 @@ static void bind_text(sqlite3_stmt *stmt, int place, const char *text) {
 /* Runs the statement to its end and makes it ready for the next time; *row_id: what it returns. */
 static gboolean run(MnkWriter *writer, sqlite3_stmt *stmt, gint64 *row_id, GError **error) {
   int code;
+  errno = 0;
   while ((code = sqlite3_step(stmt)) == SQLITE_ROW)
     if (row_id != NULL)
       *row_id = sqlite3_column_int64(stmt, 0);
