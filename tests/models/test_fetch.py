@@ -2,6 +2,7 @@
 """tools/fetch.py against archives made here: no network."""
 
 import contextlib
+import gzip
 import hashlib
 import io
 import json
@@ -9,6 +10,7 @@ import os
 import pickle
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -106,6 +108,21 @@ class Unpacking(Folder):
             archive.writestr(info, "/etc")
         self.assertEqual(registry.unpack_matching(self.at("x.whl"), ["*"], [], self.at("out")), 0)
 
+    def test_compressed_member(self):
+        wheel(self.at("x.whl"), {"a.gz": gzip.compress(b"plain")})
+        registry.unpack_some(self.at("x.whl"), {"a.gz"}, self.at("out"))
+        self.assertEqual(self.get("out", "a.gz"), b"plain")
+
+    @unittest.skipUnless(shutil.which("dpkg-deb"), "dpkg-deb is not there")
+    def test_debian_package(self):
+        self.put(b"Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n",
+                 "deb", "DEBIAN", "control")
+        self.put(b"doc", "deb", "usr", "share", "x")
+        subprocess.run(["dpkg-deb", "--build", self.at("deb"), self.at("x.deb")], check=True,
+                       stdout=subprocess.DEVNULL)
+        registry.unpack_some(self.at("x.deb"), {"usr/share/x"}, self.at("out"))
+        self.assertEqual(self.get("out", "usr", "share", "x"), b"doc")
+
     def test_missing_member(self):
         wheel(self.at("x.whl"), {"a": b"1"})
         with self.assertRaisesRegex(registry.Failure, "x.whl does not hold b"):
@@ -136,7 +153,7 @@ class Fetching(Folder):
     def client(self, name, _version, archive, folder):
         self.calls.append(name)
         if name in self.broken:
-            self.wait_for("cache", "samples", "clip")  # so that the other package is done
+            self.wait_for("cache", "samples", "again")  # so that the other package is done
             raise registry.Failure(f"{name} could not be had: no network")
         shutil.copy(self.at(archive["file"]), folder)
 
@@ -161,8 +178,8 @@ class Fetching(Folder):
         lock = {"format": 1, "packages": packages,
                 "folders": [{"path": "runtime/x", "group": "runtime", "package": "one", "members": ["lib/*"],
                              "without": ["*/big.so"], "links": {"lib/libx.so": "libx.so.*"}}],
-                "files": [described(b"moving", path="samples/clip", group="samples", package="one",
-                                    member="clip", name="sample")]}
+                "files": [described(b"moving", path=path, group="samples", package="one", member="clip")
+                          for path in ("samples/clip", "samples/again")]}
         models = [described(b"weights", name="plain", file="plain.onnx", sources=source({"path": "p/plain"})),
                   described(b"cba", name="turned", file="turned.onnx", conversion={"tool": "reverse.py"},
                             sources=source(described(b"abc", path="p/raw")))]
@@ -178,13 +195,14 @@ class Fetching(Folder):
     def assert_whole(self):
         self.assertEqual(self.get("cache", "models", "plain.onnx"), b"weights")
         self.assertEqual(self.get("cache", "models", "turned.onnx"), b"cba")
-        self.assertEqual(self.get("cache", "samples", "clip"), b"moving")
+        for name in ("clip", "again"):  # two files from one member
+            self.assertEqual(self.get("cache", "samples", name), b"moving")
         self.assertEqual(self.get("cache", "runtime", "x", "lib", "libx.so"), b"library")
         self.assertFalse(os.path.exists(self.at("cache", "runtime", "x", "lib", "big.so")))
         self.assertFalse(os.path.exists(self.at("cache", "scratch")))
 
     def test_first_and_second_run(self):
-        self.assertEqual(self.fetch(), 4)
+        self.assertEqual(self.fetch(), 5)
         self.assertEqual(sorted(self.calls), ["one", "two"])
         self.assert_whole()
         stamp = os.stat(self.at("cache", "stamp")).st_mtime_ns
@@ -279,9 +297,17 @@ class Pinned(unittest.TestCase):
         for name, package in self.lock["packages"].items():
             self.assertIn(package["registry"], registry.CLIENTS, name)
             for archive in package["archives"]:
-                self.assertRegex(archive["sha256"], "^[0-9a-f]{64}$")
                 self.assertGreater(archive["size"], 0)
-                self.assertIn(package["version"], archive["file"])
+                if package["registry"] != "Debian":
+                    self.assertRegex(archive["sha256"], "^[0-9a-f]{64}$")
+                    self.assertIn(package["version"], archive["file"])
+
+    def test_files(self):
+        for entry in self.lock["files"]:
+            self.assertRegex(entry["sha256"], "^[0-9a-f]{64}$")
+            self.assertTrue(registry.safe_member(entry["path"]), entry["path"])
+            self.assertTrue(registry.safe_member(entry["member"]), entry["member"])
+            self.assertIn(entry["package"], self.lock["packages"])
 
     def test_runtime_for_both_machines(self):
         machines = {a["machine"] for a in self.lock["packages"]["openvino"]["archives"]}
