@@ -49,17 +49,31 @@ MnkChannel *mnk_channel_new(int fd); /* takes the socket over */
 void mnk_channel_free(MnkChannel *channel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkChannel, mnk_channel_free)
 int mnk_channel_fd(const MnkChannel *channel);
-/* Writes whole; blocks while the peer does not read, up to timeout_ms (-1: for ever). Any thread.
- * The fd is sent, not closed. */
+/* Writes whole; blocks while the peer does not read, up to timeout_ms (-1: for ever, 0: not at
+ * all). Any thread. The fd (-1: none) is sent, not closed. MNK_ERROR_LIMIT: payload over
+ * MNK_MESSAGE_MAX, or time-out; a time-out in mid-message ends the sending for good, since the peer
+ * could not tell where the next message starts. MNK_ERROR_CANCELLED: the peer has closed, or
+ * sending has ended. */
 gboolean mnk_channel_send(MnkChannel *channel, MnkMessageType type, guint32 stream,
                           const char *payload, gsize length, int fd, int timeout_ms,
                           GError **error);
-/* The next whole message; waits up to timeout_ms. NULL without an error: time-out. NULL with
- * MNK_ERROR_CANCELLED: the peer has closed; with MNK_ERROR_BAD_INPUT: not our protocol. One thread.
- */
+/* The next whole message; waits up to timeout_ms (-1: for ever). NULL without an error: time-out;
+ * what has come of a message is kept for the next call. NULL with MNK_ERROR_CANCELLED: the peer has
+ * closed; with MNK_ERROR_BAD_INPUT: not our protocol. An error stays: every later call repeats it.
+ * One thread. */
 MnkMessage *mnk_channel_receive(MnkChannel *channel, int timeout_ms, GError **error);
 
-/* ---- Slots: fixed pieces of one memfd, sealed against resizing ---- */
+/* ---- Slots: fixed pieces of one memfd, sealed against resizing ----
+ *
+ * The side that writes acquires a slot, fills it and sends its number; the other copies the bytes
+ * out and sends MNK_MSG_SLOT_FREE; the writer then releases. The reader must check the length that
+ * it is told against mnk_slots_size() and must copy before it parses: the writer is not trusted and
+ * can change the bytes at any time. Any thread may acquire and release. */
+
+enum {
+  MNK_SLOTS_MAX = 4096, /* slots in one memory */
+  MNK_SLOTS_MAX_BYTES = 1 << 30,
+};
 
 typedef struct _MnkSlots MnkSlots;
 MnkSlots *mnk_slots_new(guint n, gsize slot_size, GError **error); /* the server's side */
@@ -69,7 +83,8 @@ void mnk_slots_free(MnkSlots *slots);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSlots, mnk_slots_free)
 int mnk_slots_fd(const MnkSlots *slots);
 gsize mnk_slots_size(const MnkSlots *slots);
-/* A free slot for writing, -1 when all are taken (counted): the side that writes keeps the book. */
+/* A free slot for writing, -1 when all are taken (metric slots_exhausted_total): the side that
+ * writes keeps the book. */
 int mnk_slots_acquire(MnkSlots *slots);
 gboolean mnk_slots_release(MnkSlots *slots, guint slot); /* FALSE: was not taken */
 guint8 *mnk_slots_bytes(MnkSlots *slots, guint slot);    /* NULL: no such slot */
@@ -78,41 +93,66 @@ guint8 *mnk_slots_bytes(MnkSlots *slots, guint slot);    /* NULL: no such slot *
 
 typedef struct {
   const char *const *argv;               /* the worker's command; "--fd N" is appended */
-  guint deaths_max;                      /* within 60 s; then it is given up */
+  guint deaths_max;                      /* within 60 s; then it is given up; 0: never */
   gint64 backoff_min_ms, backoff_max_ms; /* 100, 10000 */
-  gint64 hang_ms; /* no message and no pong for this long: killed; 0: never */
+  gint64 hang_ms; /* no message and no pong for this long: killed; 0: never. Time in which this
+                     process itself stood still does not count */
 } MnkSupervisorConfig;
 
 typedef struct _MnkSupervisor MnkSupervisor;
 typedef struct {
-  /* The worker is up (again): send it HELLO and its streams. attempt counts from 0. */
+  /* The worker is up (again): send it HELLO and its streams. attempt counts from 0. The channel is
+   * borrowed until died() or mnk_supervisor_stop(). */
   void (*started)(MnkChannel *channel, guint attempt, gpointer user);
   void (*message)(MnkMessage *message, gpointer user); /* borrowed */
-  /* It died; why is a phrase ("killed by signal 9", "exit status 3", "did not answer for 20 s"). */
+  /* It died; why is a phrase ("killed by signal 9", "exit status 3", "did not answer for 20 s").
+   * All that it had sent has been handed on before. */
   void (*died)(const char *why, gboolean given_up, gpointer user);
 } MnkSupervisorEvents;
 
-/* Runs in the thread-default main context; events come from it. The worker dies with this process
- * (PR_SET_PDEATHSIG) and gets no other descriptors than 0, 1, 2 and its socket; its stdin is
- * /dev/null. */
+/* Runs in the thread-default main context of the thread that makes it; every event comes from
+ * there, none from within a call below, and any call below may be made within an event, free too.
+ *
+ * The worker gets no other descriptors than 0 (/dev/null), 1 and 2 (both this process's standard
+ * error, as results alone go to standard output) and its socket, and a session of its own, so that
+ * Ctrl-C reaches only this process. It dies with the thread that starts it (PR_SET_PDEATHSIG): use
+ * one that lives as long as the process. */
 MnkSupervisor *mnk_supervisor_new(const MnkSupervisorConfig *config,
                                   const MnkSupervisorEvents *events, gpointer user);
+/* FALSE with MNK_ERROR_WORKER when the command cannot be run. Also begins anew after a stop or
+ * after the worker was given up. */
 gboolean mnk_supervisor_start(MnkSupervisor *supervisor, GError **error);
 MnkChannel *mnk_supervisor_channel(MnkSupervisor *supervisor); /* NULL while it is down */
 GPid mnk_supervisor_pid(MnkSupervisor *supervisor);            /* 0 while it is down */
-/* Asks it to quit, waits up to timeout_ms, then kills it. */
+/* Asks it to quit, waits up to timeout_ms while what it still sends is thrown away, then sends
+ * SIGTERM and a fifth of a second later SIGKILL (timeout 0: SIGKILL at once). Blocks; no event
+ * comes of it. */
 void mnk_supervisor_stop(MnkSupervisor *supervisor, gint64 timeout_ms);
-void mnk_supervisor_free(MnkSupervisor *supervisor);
+void mnk_supervisor_free(MnkSupervisor *supervisor); /* stops with timeout 0 */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSupervisor, mnk_supervisor_free)
 
 /* ---- Sandbox ---- */
 
 typedef struct {
-  guint64 max_memory; /* RLIMIT_AS is too coarse for mapped models: RLIMIT_DATA; 0: none */
-  gboolean network;   /* sockets of families INET and INET6 may be made */
+  guint64 max_memory;          /* RLIMIT_AS is too coarse for mapped models: RLIMIT_DATA; 0: none */
+  gboolean network;            /* sockets of families INET and INET6 may be made and connected */
+  const char *const *writable; /* files, devices and folders (with all below them) that may be
+                                  written, NULL-terminated, each existing; NULL: none */
 } MnkSandboxConfig;
-/* Confines this process for good: no new privileges, limits, seccomp: no exec, no ptrace, no
- * mounts, no signals to others, no sockets but as above. Errors when the kernel lacks it. */
+/* Confines this process for good; call it while the process has one thread.
+ *
+ * No new privileges, limits, no core files; a seccomp list of what decoders, OpenVINO, GLib and
+ * cameras call, so no exec, no fork, no ptrace, no mounts, no signals to others, no sockets but as
+ * above; everything else fails with EPERM. With nothing writable no file can be opened for writing
+ * at all; with a list, Landlock confines writing to it where the kernel has Landlock (5.13), and
+ * file permissions alone do where it has not (logged).
+ *
+ * In builds with AddressSanitizer or ThreadSanitizer, max_memory has no effect (their shadow memory
+ * counts as data), and what LeakSanitizer calls at exit (ptrace, a clone that shares memory, wait4)
+ * is let through.
+ *
+ * MNK_ERROR_NOT_FOUND: a writable path that does not exist; MNK_ERROR_UNSUPPORTED: the kernel or
+ * the container refuses seccomp; MNK_ERROR_INTERNAL: more than one thread. */
 gboolean mnk_sandbox_enter(const MnkSandboxConfig *config, GError **error);
 
 #endif
