@@ -138,7 +138,7 @@ gboolean mnk_jpeg_probe(const guint8 *bytes, gsize length, MnkJpegInfo *info, GE
   gsize at = 2;
   gboolean oriented = FALSE;
   for (guint i = 0; i < MAX_SEGMENTS; i++) {
-    guint marker;
+    guint marker = 0;
     if (!read_marker(bytes, length, &at, &marker, error))
       return FALSE;
     if (may_not_come_yet(marker))

@@ -9,7 +9,7 @@
 
 typedef struct {
   gsize max_bytes;  /* whole text */
-  guint max_depth;  /* nested arrays and objects */
+  guint max_depth;  /* nested arrays and objects; 256 at most, whatever it says */
   guint max_values; /* all values and keys together */
   gsize max_string; /* bytes of one string or key, as escaped in the text */
 } MnkJsonLimits;
@@ -32,7 +32,9 @@ typedef struct _MnkJsonValue
     MnkJsonValue; /* a place in it; borrowed, lives as long as the document */
 
 /* RFC 8259, UTF-8, no duplicate keys, no NaN, no lone surrogates, no NUL inside strings. NULL with
- * MNK_ERROR_BAD_INPUT or MNK_ERROR_LIMIT: what and at which byte. limits NULL: the default. */
+ * MNK_ERROR_BAD_INPUT or MNK_ERROR_LIMIT: what and at which byte. A whole number that needs more
+ * than 64 bits, and a number beyond a double's range, are over a limit. limits NULL: the default.
+ */
 MnkJson *mnk_json_parse(const char *bytes, gsize length, const MnkJsonLimits *limits,
                         GError **error);
 void mnk_json_free(MnkJson *json);

