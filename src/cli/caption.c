@@ -165,14 +165,13 @@ static gboolean prepare(Job *job, const char *source, GError **error) {
 static void tidy_up(Job *job) {
   mnk_progress_free(job->progress);
   job->progress = NULL;
-  MnkStreamCounters counters = {0};
-  if (job->stream != NULL)
+  if (job->started_us > 0) {
+    MnkStreamCounters counters;
     mnk_stream_counters(job->stream, &counters);
-  gboolean ran = job->started_us > 0;
-  if (ran) /* reaps the worker, so that its memory can be told */
-    mnk_stream_close(job->stream);
-  if (ran && mnk_settings_bool(job->settings, MNK_OPT_STATS))
-    write_stats(job, &counters);
+    mnk_stream_close(job->stream); /* reaps the worker, so that its memory can be told */
+    if (mnk_settings_bool(job->settings, MNK_OPT_STATS))
+      write_stats(job, &counters);
+  }
   mnk_stream_free(job->stream);
   mnk_store_close(job->store);
   mnk_output_free(job->output);

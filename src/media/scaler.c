@@ -1,5 +1,6 @@
 #include "media/scaler_priv.h"
 
+#include <libavutil/intreadwrite.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
@@ -68,15 +69,44 @@ static void take_top_field(AVFrame *view) {
     view->linesize[i] *= 2;
 }
 
+/* libswscale takes all grey for full range. Grey of narrow range gets planes of no colour and goes
+ * as YUV. FALSE: no memory. */
+static gboolean lend_chroma(AVFrame *view) {
+  enum AVPixelFormat format = view->format == AV_PIX_FMT_GRAY8      ? AV_PIX_FMT_YUV420P
+                              : view->format == AV_PIX_FMT_GRAY10LE ? AV_PIX_FMT_YUV420P10LE
+                              : view->format == AV_PIX_FMT_GRAY12LE ? AV_PIX_FMT_YUV420P12LE
+                                                                    : AV_PIX_FMT_NONE;
+  if (format == AV_PIX_FMT_NONE || mnk_picture_full_range(view))
+    return TRUE;
+  int bytes = view->format == AV_PIX_FMT_GRAY8 ? 1 : 2;
+  gsize n = (gsize)((view->width + 1) / 2) * ((view->height + 1) / 2);
+  view->buf[1] = av_buffer_alloc(n * bytes);
+  if (!view->buf[1])
+    return FALSE;
+  guint16 none = 1 << (av_pix_fmt_desc_get(format)->comp[1].depth - 1);
+  guint8 *plane = view->buf[1]->data;
+  for (gsize i = 0; i < n; i++) {
+    if (bytes == 1)
+      plane[i] = (guint8)none;
+    else
+      AV_WL16(plane + 2 * i, none);
+  }
+  view->data[1] = view->data[2] = plane;
+  view->linesize[1] = view->linesize[2] = (view->width + 1) / 2 * bytes;
+  view->color_range = AVCOL_RANGE_MPEG;
+  view->format = format;
+  return TRUE;
+}
+
 static AVFrame *picture_view(const AVFrame *picture) {
-  AVFrame *view = av_frame_clone(picture);
+  g_autoptr(AVFrame) view = av_frame_clone(picture);
   if (!view)
     return NULL;
   const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(view->format);
   gboolean palette = format && (format->flags & AV_PIX_FMT_FLAG_PAL);
   if (mnk_av_frame_is_interlaced(view) && view->height >= 4 && !palette)
     take_top_field(view);
-  return view;
+  return lend_chroma(view) ? g_steal_pointer(&view) : NULL;
 }
 
 /* The ranges must be known before the scaler is set up: it would take equal formats for a plain

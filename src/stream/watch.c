@@ -29,15 +29,14 @@ struct _MnkWatch {
   MnkSlots *slots;
   MnkLooker *looker;
   GThread *thread;
-  gint stop;         /* atomic */
-  gint reading;      /* atomic: the reading thread has not finished */
-  gint scheduled;    /* atomic: the looker has a turn for this watch */
-  gint ended;        /* atomic: ENDED has been sent */
-  MnkSource *source; /* guarded by lock: for interrupting it */
-  GMutex lock;
+  gint stop;      /* atomic */
+  gint reading;   /* atomic: the reading thread has not finished */
+  gint scheduled; /* atomic: the looker has a turn for this watch */
+  gint ended;     /* atomic: ENDED has been sent */
   MnkQueue *jobs, *boundaries;
 
   /* the reading thread's */
+  MnkSource *source;
   MnkGate *gate;
   MnkShots *shots;
   MnkMotion *motion;
@@ -50,7 +49,8 @@ struct _MnkWatch {
   gboolean shot_began;
   gint64 counters_us;
 
-  /* both: guarded by lock */
+  /* both threads': guarded by lock */
+  GMutex lock;
   MnkWatchCounters counters;
   GError *failure;
 };
@@ -355,9 +355,7 @@ static gboolean open_source(MnkWatch *watch, GError **error) {
   MnkSource *source = mnk_source_open(&config, error);
   if (source == NULL)
     return FALSE;
-  g_mutex_lock(&watch->lock);
   watch->source = source;
-  g_mutex_unlock(&watch->lock);
   g_autoptr(GString) text = g_string_new(NULL);
   mnk_source_info_write(mnk_source_info(source), text);
   send(watch, MNK_MSG_OPENED, text);
@@ -415,9 +413,6 @@ MnkWatch *mnk_watch_new(const MnkWatchSetup *setup, guint32 number, int fd, MnkC
 
 void mnk_watch_stop(MnkWatch *watch) {
   g_atomic_int_set(&watch->stop, 1);
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&watch->lock);
-  if (watch->source != NULL)
-    mnk_source_interrupt(watch->source);
 }
 
 gboolean mnk_watch_is_over(MnkWatch *watch) {

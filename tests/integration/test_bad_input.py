@@ -91,10 +91,10 @@ def test_audio_only(case: Case):
 
 def test_codec_that_nothing_decodes(case: Case):
     clip = case.path("odd.mkv")
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=d=1", "-c:v", "ffv1", clip)
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=d=1", "-c:v", "mpeg2video", clip)
     data = pathlib.Path(clip).read_bytes()
-    assert b"V_FFV1" in data, "the codec's name in Matroska"
-    pathlib.Path(clip).write_bytes(data.replace(b"V_FFV1", b"V_MNK9"))
+    assert b"V_MPEG2" in data, "the codec's name in Matroska"
+    pathlib.Path(clip).write_bytes(data.replace(b"V_MPEG2", b"V_MANAK"))
     result = case.caption(clip)
     assert result.status in (UNSUPPORTED, BAD_INPUT), result.err
     refused(result, result.status, "odd.mkv")
@@ -188,7 +188,7 @@ def test_bad_yaml(case: Case):
     refused(case.caption("x.mp4"), CONFIG, "config.yaml:3", "language")
     config.write_text("fps: 900\n")
     refused(case.caption("x.mp4"), CONFIG, "config.yaml:1", "fps", "60")
-    refused(case.caption("x.mp4", "--config", "other.yaml"), CONFIG, "other.yaml")
+    refused(case.caption("x.mp4", "--config", "other.yaml"), NOT_FOUND, "other.yaml")
 
 
 def test_stream_id_that_is_a_path(case: Case):
@@ -245,7 +245,7 @@ def test_no_models(case: Case):
     case.env["MANAKO_MODELS"] = case.path("models")
     result = case.caption(case.clip("three.mp4"))
     equal(result.status, MODEL, result.err)
-    contains(result.err, "manako models pull")
+    assert "manako models pull" in result.err or "./dev setup" in result.err, result.err
 
 
 def test_models_list_and_check_tell_what_is_missing(case: Case):
