@@ -17,9 +17,10 @@ static const float MIN_POSTURE = 0.5f;
 
 static const float FACE_CLOSE_UP = 0.45f; /* of the picture's height */
 static const float FILLING_AREA = 0.6f;   /* a thing so large leaves little room for another */
-static const float NEAR_AREA = 0.3f;      /* a thing so large is near, */
-static const float FAR_SHARE = 8;         /* and one so many times smaller is far */
-static const float TRIFLE_AREA = 0.015f;  /* a thing so small is not worth a word beside others */
+static const float RIVAL_AREA = 0.2f; /* a box so large is what a name of the whole picture means */
+static const float NEAR_AREA = 0.3f;  /* a thing so large is near, */
+static const float FAR_SHARE = 8;     /* and one so many times smaller is far */
+static const float TRIFLE_AREA = 0.015f; /* a thing so small is not worth a word beside others */
 
 /* A face that belongs to no known person. */
 static const MnkConcept FACE = {"face", "faces", "顔", "つ", NULL, MNK_CONCEPT_THING};
@@ -226,6 +227,30 @@ static gint by_band_and_salience(gconstpointer a, gconstpointer b, gpointer user
   return strcmp(x->exact->name, y->exact->name);
 }
 
+/* A name of the whole picture and a thing with a large box, both animals or both vehicles, are two
+ * names for one thing. */
+static gboolean are_rivals(const MnkTopic *a, const MnkTopic *b) {
+  MnkConceptKind kind = a->exact->kind;
+  const MnkTopic *boxed = a->counted ? a : b;
+  return a->counted != b->counted && kind == b->exact->kind &&
+         (kind == MNK_CONCEPT_ANIMAL || kind == MNK_CONCEPT_VEHICLE) &&
+         area(&boxed->box) >= RIVAL_AREA;
+}
+
+/* Of two rivals only one is said: the surer one, else the one with the box. */
+static void settle_rivals(MnkContent *content) {
+  for (guint i = 0; i < content->n_topics; i++)
+    for (guint k = 0; k < content->n_topics; k++) {
+      MnkTopic *boxed = &content->topics[i], *label = &content->topics[k];
+      if (!boxed->counted || !are_rivals(boxed, label))
+        continue;
+      if (label->band < boxed->band)
+        boxed->band = MNK_BAND_UNSAID;
+      else
+        label->band = MNK_BAND_UNSAID;
+    }
+}
+
 /* Whether a topic earns its place beside what is already said. */
 static gboolean adds_something(const MnkContent *content, const MnkTopic *topic) {
   if (topic->band == MNK_BAND_UNSAID || content->n_said == MNK_CONTENT_SAID)
@@ -259,6 +284,7 @@ static void dress_person(MnkContent *content) {
 static void choose_topics(MnkContent *content, const MnkContent *before) {
   for (guint i = 0; i < content->n_topics; i++)
     judge_topic(&content->topics[i], before);
+  settle_rivals(content);
   g_qsort_with_data(content->topics, (gint)content->n_topics, sizeof(MnkTopic),
                     by_band_and_salience, NULL);
   for (guint i = 0; i < content->n_topics; i++) {
@@ -303,8 +329,9 @@ static MnkSpot side_of(const MnkBox *box) {
   return x < 0.36f ? MNK_SPOT_LEFT : x > 0.64f ? MNK_SPOT_RIGHT : MNK_SPOT_NONE;
 }
 
-static MnkSpot spot_alone(const MnkBox *box) {
-  if (area(box) >= FILLING_AREA)
+static MnkSpot spot_alone(const MnkTopic *topic) {
+  const MnkBox *box = &topic->box;
+  if (topic->band == MNK_BAND_SURE && area(box) >= FILLING_AREA)
     return MNK_SPOT_FILLS;
   MnkSpot side = side_of(box);
   float y = box->y + box->h / 2;
@@ -339,7 +366,7 @@ static void place_topics(MnkContent *content) {
     if (content->topics[i].count == 1 && has_box(&content->topics[i]))
       placed[n++] = &content->topics[i];
   if (content->n_said == 1 && n == 1 && !placed[0]->close_up)
-    placed[0]->spot = spot_alone(&placed[0]->box);
+    placed[0]->spot = spot_alone(placed[0]);
   else if (content->n_said == 2 && n == 2)
     spot_pair(placed[0], placed[1]);
 }

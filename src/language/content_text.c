@@ -1,9 +1,9 @@
 /* Content planning, text: which lines of a picture are quoted, and how they are made fit for it. */
 #include "language/content_priv.h"
 
-#include <string.h>
-
 static const float MIN_TEXT = 0.6f;
+/* Lines whose heights differ by less than this factor count as equally large. */
+static const float ALIKE = 1.5f;
 /* Two readings of one line differ by a few characters. */
 static const float SAME_TEXT = 0.7f;
 
@@ -42,37 +42,45 @@ char *mnk_content_clean_text(const char *text) {
   return letters > 0 ? g_string_free(g_steal_pointer(&out), FALSE) : NULL;
 }
 
-/* The largest lines; of equal ones the surest. */
+static gboolean is_readable(const MnkFact *fact) {
+  if (fact->kind != MNK_FACT_TEXT || !(fact->score >= MIN_TEXT))
+    return FALSE;
+  g_autofree char *clean = mnk_content_clean_text(fact->name);
+  return clean != NULL;
+}
+
+/* The uppermost line of those about as large as the largest, other than taken. */
+static const MnkFact *next_line(const GPtrArray *lines, const MnkFact *taken) {
+  const MnkFact *best = NULL;
+  float largest = 0;
+  for (guint i = 0; i < lines->len; i++) {
+    const MnkFact *line = lines->pdata[i];
+    if (line != taken)
+      largest = MAX(largest, line->box.h);
+  }
+  for (guint i = 0; i < lines->len; i++) {
+    const MnkFact *line = lines->pdata[i];
+    if (line != taken && !(line->box.h * ALIKE < largest) &&
+        (best == NULL || line->box.y < best->box.y))
+      best = line;
+  }
+  return best;
+}
+
 void mnk_content_add_texts(MnkContent *content, const MnkScene *scene) {
-  const MnkFact *best[MNK_CONTENT_TEXTS] = {NULL};
-  for (guint i = 0; i < scene->facts->len; i++) {
-    const MnkFact *fact = scene->facts->pdata[i];
-    if (fact->kind != MNK_FACT_TEXT || !(fact->score >= MIN_TEXT))
-      continue;
-    g_autofree char *clean = mnk_content_clean_text(fact->name);
-    if (clean == NULL)
-      continue;
-    content->n_lines++;
-    for (guint k = 0; k < MNK_CONTENT_TEXTS; k++)
-      if (best[k] == NULL || fact->box.h > best[k]->box.h * 1.15f) {
-        memmove(&best[k + 1], &best[k], (MNK_CONTENT_TEXTS - k - 1) * sizeof best[0]);
-        best[k] = fact;
-        break;
-      }
-  }
-  /* Two lines of one size read from top to bottom. */
-  if (best[1] != NULL && best[1]->box.y < best[0]->box.y &&
-      best[1]->box.h * 1.3f > best[0]->box.h) {
-    const MnkFact *upper = best[1];
-    best[1] = best[0];
-    best[0] = upper;
-  }
-  for (guint k = 0; k < MNK_CONTENT_TEXTS && best[k] != NULL; k++) {
-    char *clean = mnk_content_clean_text(best[k]->name);
-    if (k > 0 && g_str_equal(clean, content->texts[0]))
-      g_free(clean);
-    else
-      content->texts[content->n_texts++] = clean;
+  g_autoptr(GPtrArray) lines = g_ptr_array_new();
+  for (guint i = 0; i < scene->facts->len; i++)
+    if (is_readable(scene->facts->pdata[i]))
+      g_ptr_array_add(lines, scene->facts->pdata[i]);
+  content->n_lines = lines->len;
+  const MnkFact *first = next_line(lines, NULL);
+  const MnkFact *second = first != NULL ? next_line(lines, first) : NULL;
+  if (first != NULL)
+    content->texts[content->n_texts++] = mnk_content_clean_text(first->name);
+  if (second != NULL) {
+    g_autofree char *clean = mnk_content_clean_text(second->name);
+    if (!g_str_equal(clean, content->texts[0]))
+      content->texts[content->n_texts++] = g_steal_pointer(&clean);
   }
   content->n_quoted = content->n_texts;
 }

@@ -244,6 +244,8 @@ static void append_slot(GString *out, char slot, const char *arg, const MnkClaus
   case 'E':
     if (clause->pronoun)
       g_string_append(out, "them");
+    else if (is_group(clause->olds.at[0]))
+      g_string_append_printf(out, "the %s", clause->olds.at[0]->concept->plural);
     else
       append_list(out, &clause->olds, 'O', "");
     break;
@@ -330,8 +332,8 @@ const MnkGrammar mnk_grammar_en = {
             [MNK_SAY_BLANK] = {"the picture is {L}", "again, the picture is {L}"},
             [MNK_SAY_BLANK_STILL] = {"the picture is still {L}", "still {L}",
                                      "after {D}, the picture is still {L}"},
-            [MNK_SAY_NOTHING] = {"nothing that can be named with confidence",
-                                 "no subject that can be named with confidence"},
+            [MNK_SAY_NOTHING] = {"nothing in the picture can be named with confidence",
+                                 "here, too, nothing can be named with confidence"},
             [MNK_SAY_NOTHING_LIT] = {"a {L} picture in which nothing can be named with confidence",
                                      "another {L} picture without a subject that can be named"},
             [MNK_SAY_NOTHING_STILL] = {"still nothing that can be named with confidence",
