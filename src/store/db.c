@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* How long another program's lock is waited for. */
-enum { BUSY_MS = 3000, RETRY_MS = 20 };
+enum { BUSY_MS = 3000 };
 
 /* ---- Failures ---- */
 
@@ -144,33 +144,23 @@ static gboolean run_migrations(sqlite3 *db, GError **error) {
   return mnk_db_exec(db, header, error);
 }
 
-/* In one transaction, so that a file is of one version or the other. What it is, is asked again
- * inside: another process may have been faster. */
+/* In one transaction, so that a file is of one version or the other: on failure it ends with the
+ * handle, which the caller closes. What the file is, is asked again inside: another process may
+ * have been faster. */
 static gboolean migrate(sqlite3 *db, GError **error) {
-  if (!mnk_db_exec(db, "BEGIN IMMEDIATE", error))
-    return FALSE;
-  if (run_migrations(db, error) && mnk_db_exec(db, "COMMIT", error))
-    return TRUE;
-  mnk_db_exec(db, "ROLLBACK", NULL);
-  return FALSE;
+  return mnk_db_exec(db, "BEGIN IMMEDIATE", error) && run_migrations(db, error) &&
+         mnk_db_exec(db, "COMMIT", error);
 }
 
-/* The change to WAL does not wait for locks by itself. */
 static gboolean use_wal(sqlite3 *db, GError **error) {
-  for (guint waited = 0;; waited += RETRY_MS) {
-    g_autoptr(sqlite3_stmt) statement = mnk_db_prepare(db, "PRAGMA journal_mode = WAL", error);
-    if (statement == NULL)
-      return FALSE;
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW &&
-        g_strcmp0((const char *)sqlite3_column_text(statement, 0), "wal") == 0)
-      return TRUE;
-    if (code == SQLITE_ROW)
-      return refuse(db, error, "lies on a file system without shared memory");
-    if ((code & 0xff) != SQLITE_BUSY || waited >= BUSY_MS)
-      return mnk_db_fail(db, error);
-    g_usleep(RETRY_MS * 1000);
-  }
+  g_autoptr(sqlite3_stmt) statement = mnk_db_prepare(db, "PRAGMA journal_mode = WAL", error);
+  if (statement == NULL)
+    return FALSE;
+  if (sqlite3_step(statement) != SQLITE_ROW)
+    return mnk_db_fail(db, error);
+  if (g_strcmp0((const char *)sqlite3_column_text(statement, 0), "wal") != 0)
+    return refuse(db, error, "lies on a file system without shared memory");
+  return TRUE;
 }
 
 /* A store that was not closed left its mark; whether the file has suffered is then looked at once,

@@ -176,6 +176,27 @@ static void test_locked_while_open(void) {
   keep_log_quiet(FALSE);
 }
 
+static gpointer let_go(gpointer db) {
+  g_usleep(100000);
+  g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+  return NULL;
+}
+
+/* A reader keeps the file from going over to WAL for a moment only. */
+static void test_waits_for_reader(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  make_timeline(&place, 1);
+  run_sql(place.path, "PRAGMA journal_mode = delete");
+  sqlite3 *other = NULL;
+  g_assert_cmpint(sqlite3_open(place.path, &other), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_exec(other, "BEGIN; SELECT count(*) FROM captions", NULL, NULL, NULL), ==,
+                  SQLITE_OK);
+  GThread *thread = g_thread_new("reader", let_go, other);
+  g_autoptr(MnkStore) store = open_store(&place, MNK_STORE_WRITE);
+  g_thread_join(thread);
+}
+
 /* ---- Damage ---- */
 
 static void damage(const Place *place, goffset from, gsize length) {
@@ -387,6 +408,28 @@ static void test_page_limit(void) {
   assert_sound(&place, "%", "1");
 }
 
+/* A write that fails takes its own transaction with it, and nothing after it. */
+static void test_goes_on(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  sqlite3 *db = mnk_db_open(place.path, MNK_STORE_WRITE, NULL);
+  g_assert_nonnull(db);
+  sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 50000);
+  MnkWriter *writer = mnk_writer_new(db);
+  keep_log_quiet(TRUE);
+  g_autofree char *text = g_strnfill(60000, 'x');
+  MnkWrite large = {.caption = make_caption("s", "large", 0, 1, text)};
+  mnk_writer_queue(writer, &large);
+  g_assert_false(mnk_writer_flush(writer, NULL));
+  keep_log_quiet(FALSE);
+  MnkWrite small = {.caption = make_caption("s", "small", 0, 1, "x")};
+  mnk_writer_queue(writer, &small);
+  g_assert_true(mnk_writer_flush(writer, NULL));
+  mnk_writer_free(writer);
+  g_autofree char *ids = ask_sql(place.path, "SELECT group_concat(id) FROM captions");
+  g_assert_cmpstr(ids, ==, "small");
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/failures/missing", test_missing);
@@ -400,6 +443,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/failures/migration-is-whole", test_migration_is_whole);
   g_test_add_func("/failures/locked", test_locked);
   g_test_add_func("/failures/locked-while-open", test_locked_while_open);
+  g_test_add_func("/failures/waits-for-reader", test_waits_for_reader);
   g_test_add_func("/failures/damaged-header", test_damaged_header);
   g_test_add_func("/failures/damaged-pages", test_damaged_pages);
   g_test_add_func("/failures/truncated", test_truncated);
@@ -408,5 +452,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/failures/file-size-limit", test_file_size_limit);
   g_test_add_func("/failures/full-file-system", test_full_file_system);
   g_test_add_func("/failures/page-limit", test_page_limit);
+  g_test_add_func("/failures/goes-on", test_goes_on);
   return g_test_run();
 }
