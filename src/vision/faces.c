@@ -123,7 +123,7 @@ static gboolean add_faces(Faces *faces, MnkLook *look, const MnkSsdHit *hits, gu
     float face = check(faces, &look->picture, hit, error);
     if (face < 0)
       return FALSE;
-    if (face < MESH_SCORE)
+    if (!(face >= MESH_SCORE))
       continue;
     MnkDetection *found = &obs->faces[obs->n_faces++];
     g_strlcpy(found->name, "face", sizeof found->name);

@@ -219,26 +219,16 @@ static gboolean net_fails(const MnkNet *net, const char *what, GError **error) {
 }
 
 /* From the file straight to the compiled model: with a warm cache the file is not even read, and
- * the front end that reads it is not loaded. The precision is left to the runtime, which takes
- * bfloat16 where the processor has it. */
-static int compile(MnkNet *net, const char *path, const char *cache_dir) {
-  g_autofree char *threads = g_strdup_printf("%d", net->runtime->threads);
-
-  return net->runtime->api.core_compile_model_from_file(
-      net->runtime->core, path, "CPU", N_PROPERTIES, &net->model, "CACHE_DIR", cache_dir,
-      "PERFORMANCE_HINT", "LATENCY", "NUM_STREAMS", "1", "INFERENCE_NUM_THREADS", threads,
-      "ENABLE_CPU_PINNING", "NO");
-}
-
+ * the front end that reads it is not loaded. A damaged or full cache costs time, not the model. The
+ * precision is left to the runtime, which takes bfloat16 where the processor has it. */
 static gboolean open_model(MnkNet *net, const char *path, GError **error) {
-  const char *cache_dir = net->runtime->cache_dir;
-  int status = compile(net, path, cache_dir ? cache_dir : "");
+  const MnkRuntime *runtime = net->runtime;
+  g_autofree char *threads = g_strdup_printf("%d", runtime->threads);
+  int status = runtime->api.core_compile_model_from_file(
+      runtime->core, path, "CPU", N_PROPERTIES, &net->model, "CACHE_DIR",
+      runtime->cache_dir ? runtime->cache_dir : "", "PERFORMANCE_HINT", "LATENCY", "NUM_STREAMS",
+      "1", "INFERENCE_NUM_THREADS", threads, "ENABLE_CPU_PINNING", "NO");
 
-  /* A damaged or foreign file in the cache must not cost the model. */
-  if (status != 0 && cache_dir) {
-    mnk_warning("vision", NULL, "event=model-refused-with-cache model=%s", net->name);
-    status = compile(net, path, "");
-  }
   return status == 0 || net_fails(net, "cannot be read", error);
 }
 

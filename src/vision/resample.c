@@ -171,8 +171,9 @@ void mnk_affine_apply(const MnkAffine *affine, float u, float v, float *x, float
 
 /* Adds the bilinear value at (x, y), in pixels with centres at halves. */
 static void add_sample(const MnkPicture *picture, float x, float y, float *rgb) {
-  x = CLAMP(x - 0.5f, 0, (float)(picture->width - 1));
-  y = CLAMP(y - 0.5f, 0, (float)(picture->height - 1));
+  /* fmaxf takes NaN to 0; a model may give any number. */
+  x = fminf(fmaxf(x - 0.5f, 0), (float)(picture->width - 1));
+  y = fminf(fmaxf(y - 0.5f, 0), (float)(picture->height - 1));
   int x0 = (int)x, y0 = (int)y;
   int x1 = MIN(x0 + 1, picture->width - 1), y1 = MIN(y0 + 1, picture->height - 1);
   float tx = x - (float)x0, ty = y - (float)y0;

@@ -29,6 +29,13 @@ static MnkSsdHit hit_at(const MnkSsd *ssd, const float *v, float score, float ax
   return hit;
 }
 
+static gboolean all_finite(const float *v, guint n) {
+  for (guint i = 0; i < n; i++)
+    if (!isfinite(v[i]))
+      return FALSE;
+  return TRUE;
+}
+
 static guint gather(const MnkSsd *ssd, const float *boxes, const float *logits, MnkSsdHit *raw) {
   guint values = 4 + 2 * ssd->n_points, n = 0;
   float least = logf(ssd->score / (1 - ssd->score));
@@ -37,7 +44,7 @@ static guint gather(const MnkSsd *ssd, const float *boxes, const float *logits, 
     int grid = ssd->layers[l].grid, per_cell = ssd->layers[l].per_cell;
     for (int i = 0; i < grid * grid * per_cell; i++, boxes += values, logits++) {
       int cell = i / per_cell;
-      if (!(*logits >= least) || n == MAX_RAW)
+      if (!(*logits >= least) || n == MAX_RAW || !all_finite(boxes, values))
         continue;
       raw[n++] = hit_at(ssd, boxes, mnk_sigmoid(*logits), (cell % grid + 0.5f) / grid,
                         (cell / grid + 0.5f) / grid);

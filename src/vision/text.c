@@ -261,9 +261,9 @@ static gboolean read_line(Text *text, const MnkPicture *picture, Known *line, GE
     return FALSE;
   }
   mnk_ctc_decode(output, (guint)shape.dims[1], (guint)shape.dims[2], &path);
-  line->line.score = path.score;
-  if (path.score < LINE_SCORE)
+  if (!(path.score >= LINE_SCORE))
     return TRUE;
+  line->line.score = MIN(path.score, 1.0f);
   mnk_text_find_gaps(input + (gsize)LINE_HEIGHT * format.width, format.width, LINE_HEIGHT, STEP,
                      &path, gap_before);
   g_autofree char *spelt = mnk_text_spell(&path, text->charset, gap_before);

@@ -196,6 +196,12 @@ static void test_gaps(void) {
   g_assert_false(gap[1]); /* 4 columns */
   g_assert_true(gap[2]);  /* 36 columns */
   g_assert_false(gap[3]);
+  /* Without the letters' own gaps, 6 columns are still too few for a word. */
+  for (int y = 10; y < 38; y++)
+    for (int x = 24; x < 84; x++)
+      luma[y * LW + x] = x < 78 ? (y % 2 ? 1 : -1) : 0;
+  mnk_text_find_gaps(luma, LW, LH, 8, &path, gap);
+  g_assert_false(gap[2]);
   path.n = 0;
   mnk_text_find_gaps(luma, LW, LH, 8, &path, gap);
 }
