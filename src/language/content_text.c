@@ -4,6 +4,7 @@
 static const float MIN_TEXT = 0.6f;
 /* Lines whose heights differ by less than this factor count as equally large. */
 static const float ALIKE = 1.5f;
+static const float EDGE = 0.01f; /* of the picture */
 /* Two readings of one line differ by a few characters. */
 static const float SAME_TEXT = 0.7f;
 
@@ -49,6 +50,21 @@ static gboolean is_readable(const MnkFact *fact) {
   return clean != NULL;
 }
 
+/* A line that runs out of the picture is missing its beginning or its end. */
+static gboolean is_clipped(const MnkFact *fact) {
+  return fact->box.w > 0 && (fact->box.x < EDGE || fact->box.x + fact->box.w > 1 - EDGE);
+}
+
+static GPtrArray *readable_lines(const MnkScene *scene, gboolean clipped) {
+  GPtrArray *lines = g_ptr_array_new();
+  for (guint i = 0; i < scene->facts->len; i++) {
+    const MnkFact *fact = scene->facts->pdata[i];
+    if (is_readable(fact) && (clipped || !is_clipped(fact)))
+      g_ptr_array_add(lines, (gpointer)fact);
+  }
+  return lines;
+}
+
 /* The uppermost line of those about as large as the largest, other than taken. */
 static const MnkFact *next_line(const GPtrArray *lines, const MnkFact *taken) {
   const MnkFact *best = NULL;
@@ -68,13 +84,12 @@ static const MnkFact *next_line(const GPtrArray *lines, const MnkFact *taken) {
 }
 
 void mnk_content_add_texts(MnkContent *content, const MnkScene *scene) {
-  g_autoptr(GPtrArray) lines = g_ptr_array_new();
-  for (guint i = 0; i < scene->facts->len; i++)
-    if (is_readable(scene->facts->pdata[i]))
-      g_ptr_array_add(lines, scene->facts->pdata[i]);
-  content->n_lines = lines->len;
+  g_autoptr(GPtrArray) all = readable_lines(scene, TRUE);
+  g_autoptr(GPtrArray) whole = readable_lines(scene, FALSE);
+  const GPtrArray *lines = whole->len > 0 ? whole : all;
   const MnkFact *first = next_line(lines, NULL);
   const MnkFact *second = first != NULL ? next_line(lines, first) : NULL;
+  content->n_lines = all->len;
   if (first != NULL)
     content->texts[content->n_texts++] = mnk_content_clean_text(first->name);
   if (second != NULL) {

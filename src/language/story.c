@@ -104,8 +104,16 @@ static void tell_text(MnkStory *story, const MnkContent *content, const MnkConte
   } else if (before != NULL && before->n_texts > 0) {
     say = MNK_SAY_TEXT_NOW;
   }
-  story->clauses[1][0] = (MnkClause){.say = say, .content = content};
-  story->n[1] = 1;
+  guint sentence = 1;
+  if (story->n[0] == 1 && content->n_said == 0 && say < MNK_SAY_TEXT_SAME &&
+      story->clauses[0][0].say >= MNK_SAY_CAMERA) {
+    /* Words before the camera that films them. */
+    story->clauses[1][0] = story->clauses[0][0];
+    story->n[1] = 1;
+    sentence = 0;
+  }
+  story->clauses[sentence][0] = (MnkClause){.say = say, .content = content};
+  story->n[sentence] = 1;
 }
 
 /* ---- a picture told from nothing ---- */
