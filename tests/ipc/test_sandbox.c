@@ -221,7 +221,7 @@ static gboolean runs_thread_pools(void) {
   for (guint i = 1; i <= 100; i++)
     g_thread_pool_push(pool, GUINT_TO_POINTER(i), NULL);
   g_thread_pool_free(pool, FALSE, TRUE);
-  return n == 100;
+  return g_atomic_int_get(&n) == 100;
 }
 
 static gboolean maps_memory(void) {
