@@ -181,6 +181,7 @@ static void tidy_up(Job *job) {
 static gboolean run(const MnkSettings *settings, char **rest, GError **error) {
   Job job = {.settings = settings, .loop = g_main_loop_new(NULL, FALSE)};
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a full file is an error, not an end */
   if (!prepare(&job, rest[0], error)) {
     tidy_up(&job);
     return FALSE;

@@ -28,6 +28,11 @@ static MnkStore *open_store(const MnkSettings *settings, GError **error) {
   return mnk_store_open(path, MNK_STORE_READ, error);
 }
 
+/* Whole seconds, as captions are listed. Caller frees. */
+static char *clock_text(gint64 ms) {
+  return mnk_format_time_ms((ms + 500) / 1000 * 1000);
+}
+
 /* ---- captions ---- */
 
 static gboolean list_streams(MnkStore *store, MnkOutput *output, GError **error) {
@@ -39,8 +44,8 @@ static gboolean list_streams(MnkStore *store, MnkOutput *output, GError **error)
     g_string_append(out, "The timeline is empty.\n");
   for (guint i = 0; i < rows->len; i++) {
     const MnkStreamRow *row = rows->pdata[i];
-    g_autofree char *start = mnk_format_time_ms(row->start_ms);
-    g_autofree char *end = mnk_format_time_ms(row->end_ms);
+    g_autofree char *start = clock_text(row->start_ms);
+    g_autofree char *end = clock_text(row->end_ms);
     g_autofree char *source = mnk_text_escape(row->source);
     g_string_append_printf(out, "%-24s %6" G_GUINT64_FORMAT " captions  %s - %s  %s\n", row->id,
                            row->captions, start, end, source);
@@ -101,8 +106,8 @@ static void append_snippet(GString *out, const char *snippet) {
 }
 
 static void write_hit(GString *out, const MnkSearchHit *hit) {
-  g_autofree char *start = mnk_format_time_ms(hit->caption->start_ms);
-  g_autofree char *end = mnk_format_time_ms(hit->caption->end_ms);
+  g_autofree char *start = clock_text(hit->caption->start_ms);
+  g_autofree char *end = clock_text(hit->caption->end_ms);
   g_string_append_printf(out, "%s [%s - %s]  ", hit->caption->stream, start, end);
   append_snippet(out, hit->snippet);
   g_string_append_c(out, '\n');
