@@ -145,7 +145,8 @@ typedef struct {
  * cameras call, so no exec, no fork, no ptrace, no mounts, no signals to others, no sockets but as
  * above; everything else fails with EPERM. With nothing writable no file can be opened for writing
  * at all; with a list, Landlock confines writing to it where the kernel has Landlock (5.13), and
- * file permissions alone do where it has not (logged).
+ * file permissions alone do where it has not (logged); changing a file's mode then succeeds without
+ * doing anything.
  *
  * In builds with AddressSanitizer or ThreadSanitizer, max_memory has no effect (their shadow memory
  * counts as data), and what LeakSanitizer calls at exit (ptrace, a clone that shares memory, wait4)

@@ -50,8 +50,14 @@ static const char *const calls_always[] = {
     "ugetrlimit", "uname", "sysinfo", "getrandom"};
 
 static const char *const calls_for_writing[] = {
-    "open",   "openat",   "creat",     "mkdir",  "mkdirat", "rmdir",     "unlink",   "unlinkat",
-    "rename", "renameat", "renameat2", "fchmod", "symlink", "symlinkat", "utimensat"};
+    "open",     "openat", "creat",    "mkdir",     "mkdirat", "rmdir",    "unlink",
+    "unlinkat", "rename", "renameat", "renameat2", "symlink", "symlinkat"};
+
+/* Landlock does not watch over the modes of files, so they cannot be changed anywhere; but OpenVINO
+ * takes a model that it could not make read-only in its cache for a failure. It is told that all
+ * went well. */
+static const char *const calls_pretended_for_writing[] = {"chmod", "fchmod", "fchmodat",
+                                                          "fchmodat2"};
 
 static const char *const calls_for_network[] = {"connect", "bind", "setsockopt", "sendmmsg",
                                                 "recvmmsg"};
@@ -191,6 +197,8 @@ static int fill(scmp_filter_ctx filter, gboolean network, gboolean writing) {
   if (result == 0)
     result = writing ? ADD_CALLS(filter, SCMP_ACT_ALLOW, calls_for_writing)
                      : ADD_RULES(filter, rules_for_reading);
+  if (result == 0 && writing)
+    result = ADD_CALLS(filter, SCMP_ACT_ERRNO(0), calls_pretended_for_writing);
   if (result == 0 && network)
     result = ADD_CALLS(filter, SCMP_ACT_ALLOW, calls_for_network);
   if (result == 0 && network)

@@ -50,7 +50,8 @@ static MnkSlots *map_fd(int fd, guint n, gsize slot_size, gsize total, GError **
   slots->slot_size = slot_size;
   slots->memory = memory;
   slots->taken = g_new0(gboolean, n);
-  slots->exhausted = mnk_counter("slots_exhausted_total", "Times that no slot for a picture was free", NULL);
+  slots->exhausted =
+      mnk_counter("slots_exhausted_total", "Times that no slot for a picture was free", NULL);
   g_mutex_init(&slots->lock);
   return slots;
 }

@@ -390,6 +390,16 @@ static gboolean writes_nowhere_else(void) {
          open(there, O_RDONLY | O_CLOEXEC) >= 0 && refuses_exec();
 }
 
+/* As OpenVINO does with its cache: it must not fail, and must not change a file either. */
+static gboolean pretends_to_change_modes(void) {
+  g_autofree char *there = g_build_filename(outside, "there", NULL);
+  int fd = open(there, O_RDONLY | O_CLOEXEC);
+  struct stat before, after;
+  return fstat(fd, &before) == 0 && chmod(there, 04777) == 0 && fchmod(fd, 04777) == 0 &&
+         fchmodat(AT_FDCWD, there, 04777, 0) == 0 && fstat(fd, &after) == 0 &&
+         before.st_mode == after.st_mode;
+}
+
 static gboolean has_landlock(void) {
   return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
 }
@@ -402,6 +412,7 @@ static void test_writable(void) {
   const char *writable[] = {folder, NULL};
   const MnkSandboxConfig config = {.writable = writable};
   g_assert_cmpint(try_under(&config, writes_inside), ==, DONE);
+  g_assert_cmpint(try_under(&config, pretends_to_change_modes), ==, DONE);
   if (has_landlock())
     g_assert_cmpint(try_under(&config, writes_nowhere_else), ==, DONE);
   else
