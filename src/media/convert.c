@@ -1,7 +1,6 @@
 #include <math.h>
 
-#include "base/error.h"
-#include "base/metrics.h"
+#include "base/base.h"
 #include "media/frame_priv.h"
 #include "media/scaler_priv.h"
 

@@ -3,7 +3,7 @@
 #include <libavutil/pixdesc.h>
 #include <time.h>
 
-#include "base/error.h"
+#include "base/base.h"
 #include "media/libav_priv.h"
 
 /* From this size on a picture is worth a second thread. */

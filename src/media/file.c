@@ -4,10 +4,10 @@
 #include <string.h>
 
 enum {
-  OPEN_MS = 60000,      /* a file that takes longer to open is made to hang */
-  FAILURES_MAX = 100,   /* damaged places in a row that are passed over */
-  SEEK_MARGIN_MS = 500, /* a key frame's time of showing may lie after its time in the index */
-  SEEKING_PAYS = 4,     /* key frames per grid point from which on seeking beats reading on */
+  OPEN_MS = 60000,       /* a file that takes longer to open is made to hang */
+  FAILURES_MAX = 100,    /* damaged places in a row that are passed over */
+  SEEK_BACK_US = 500000, /* a key frame's time of showing may lie after its time in the index */
+  SEEKING_PAYS = 4,      /* key frames per grid point from which on seeking beats reading on */
 };
 
 /* What is read: containers and elementary streams whose content tells what they are. Not here, for
@@ -28,7 +28,7 @@ static int deny_open(AVFormatContext *format, AVIOContext **io, const char *url,
 
 /* What the bytes are, although they are not read; "" if nobody knows. */
 static const char *guess_content(MnkSource *source) {
-  AVIOContext *io = mnk_fd_io_can_seek(source->io) ? mnk_fd_io_rewind(source->io) : NULL;
+  AVIOContext *io = mnk_fd_io_can_seek(source->io) ? mnk_fd_io_rewind(source->io, TRUE) : NULL;
   const AVInputFormat *input = NULL;
   if (!io || av_probe_input_buffer2(io, &input, "", NULL, 0, 0) < 0 || !input)
     return "";
@@ -70,28 +70,42 @@ static void complain_open(MnkSource *source, int code, GError **error) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "%s is not a video file", name);
 }
 
-/* From the first byte on, under all restrictions. */
-static gboolean open_input(MnkSource *source, GError **error) {
+/* Under all restrictions. NULL: no memory. */
+static AVFormatContext *restricted(MnkSource *source, gboolean may_seek) {
   AVFormatContext *format = avformat_alloc_context();
-  if (format) {
-    format->pb = mnk_fd_io_rewind(source->io);
-    format->io_open = deny_open;
-    format->interrupt_callback = (AVIOInterruptCB){mnk_interrupt_asked, &source->interrupt};
-    format->format_whitelist = av_strdup(ALLOWED);
-    format->protocol_whitelist = av_strdup("");
-  }
-  if (!format || !format->pb || !format->format_whitelist || !format->protocol_whitelist) {
-    avformat_free_context(format);
-    g_set_error(error, MNK_ERROR, MNK_ERROR_LIMIT, "No memory for opening %s", source->name);
-    return FALSE;
-  }
-  mnk_interrupt_arm(&source->interrupt, mnk_fd_io_can_seek(source->io) ? OPEN_MS : 0);
-  int code = avformat_open_input(&format, "", NULL, NULL);
+  if (!format)
+    return NULL;
+  format->pb = mnk_fd_io_rewind(source->io, may_seek);
+  format->io_open = deny_open;
+  format->interrupt_callback = (AVIOInterruptCB){mnk_interrupt_asked, &source->interrupt};
+  format->format_whitelist = av_strdup(ALLOWED);
+  format->protocol_whitelist = av_strdup("");
+  if (!format->pb || !format->format_whitelist || !format->protocol_whitelist)
+    g_clear_pointer(&format, avformat_free_context);
+  return format;
+}
+
+static int open_container(MnkSource *source, gboolean may_seek) {
+  AVFormatContext *format = restricted(source, may_seek);
+  int code = format ? avformat_open_input(&format, "", NULL, NULL) : AVERROR(ENOMEM);
+  if (code >= 0)
+    source->format = format;
+  source->may_seek = code >= 0 && may_seek;
+  return code;
+}
+
+/* From the first byte on. */
+static gboolean open_input(MnkSource *source, GError **error) {
+  gboolean may_seek = mnk_fd_io_can_seek(source->io);
+  mnk_interrupt_arm(&source->interrupt, may_seek ? OPEN_MS : 0);
+  int code = open_container(source, may_seek);
+  /* An mp4 file in pieces that was cut off opens only when its end is not looked at. */
+  if (code == AVERROR_INVALIDDATA && may_seek && g_str_has_prefix(guess_content(source), "mov,"))
+    code = open_container(source, FALSE);
   if (code < 0) {
     complain_open(source, code, error);
     return FALSE;
   }
-  source->format = format;
   gboolean ok = mnk_input_open_streams(source, error);
   mnk_interrupt_arm(&source->interrupt, 0);
   return ok;
@@ -102,11 +116,15 @@ static gboolean open_input(MnkSource *source, GError **error) {
  * seek. */
 static const char INDEXED[] = "mov,matroska,avi";
 
+static gboolean is_indexed(const MnkSource *source) {
+  return av_match_list(source->format->iformat->name, INDEXED, ',') > 0;
+}
+
 static void load_index(MnkSource *source) {
   AVFormatContext *format = source->format;
   AVStream *stream = format->streams[source->video];
-  if (!mnk_fd_io_can_seek(source->io) || source->info.synthetic_clock || format->duration <= 0 ||
-      av_match_list(format->iformat->name, INDEXED, ',') <= 0)
+  if (!source->may_seek || source->info.synthetic_clock || format->duration <= 0 ||
+      !is_indexed(source))
     return;
   if (strstr(format->iformat->name, "matroska")) {
     gint64 first = stream->start_time == AV_NOPTS_VALUE ? 0 : stream->start_time;
@@ -116,16 +134,57 @@ static void load_index(MnkSource *source) {
   source->keys = mnk_keys_new(stream, source->start_us, source->start_us + format->duration);
 }
 
-static gboolean seek_to(MnkSource *source, gint64 raw_us) {
-  if (!mnk_fd_io_can_seek(source->io) || source->info.synthetic_clock ||
+/* ---- Back and forth ---- */
+
+static gboolean reopen(MnkSource *source) {
+  g_autoptr(GError) error = NULL;
+  mnk_input_close(source);
+  if (!open_input(source, &error)) {
+    mnk_source_fail(source, error->code, "%s", error->message);
+    return FALSE;
+  }
+  load_index(source);
+  return TRUE;
+}
+
+static gboolean try_seek(MnkSource *source, gint64 raw_us) {
+  if (!source->may_seek || source->info.synthetic_clock ||
       avformat_seek_file(source->format, -1, G_MININT64, raw_us, raw_us, 0) < 0)
     return FALSE;
   mnk_decoder_flush(source->decoder);
   if (source->listener)
     mnk_listener_flush(source->listener);
   mnk_plan_clear(source->plan);
-  source->input_ended = FALSE;
   return TRUE;
+}
+
+/* To a key frame at or before wanted_us, or to the start. Only an index tells where key frames are:
+ * elsewhere a seek may land between two of them, and has to be tried from further back. FALSE: the
+ * failure is set. */
+static gboolean go_to_wanted(MnkSource *source, gint64 back_us) {
+  gint64 target_us = source->wanted_us == MNK_NO_TIME ? MNK_NO_TIME : source->wanted_us - back_us;
+  gboolean from_start = target_us == MNK_NO_TIME || target_us <= source->start_us;
+  source->input_ended = source->missed = FALSE;
+  source->counted = 0;
+  source->read_failures = 0;
+  source->back_us = from_start ? 0 : back_us;
+  if (!from_start && try_seek(source, target_us))
+    return TRUE;
+  source->back_us = 0;
+  if (from_start && is_indexed(source) && try_seek(source, source->start_us))
+    return TRUE;
+  return reopen(source);
+}
+
+gboolean mnk_file_missed(MnkSource *source, gint64 raw_us) {
+  if (source->back_us == 0 || source->missed)
+    return source->missed;
+  if (raw_us == MNK_NO_TIME) /* tells nothing */
+    return TRUE;
+  source->missed = raw_us > source->wanted_us + source->timeline.frame_us;
+  if (!source->missed)
+    source->back_us = 0;
+  return source->missed;
 }
 
 static gint64 frame_us_of(const MnkSource *source) {
@@ -161,8 +220,10 @@ gboolean mnk_file_open(MnkSource *source, GError **error) {
   mnk_timeline_init(&source->timeline, source->start_us, frame_us_of(source),
                     (source->format->iformat->flags & AVFMT_TS_DISCONT) != 0);
   load_index(source);
-  if (source->wanted_us != MNK_NO_TIME)
-    (void)seek_to(source, source->wanted_us - SEEK_MARGIN_MS * 1000);
+  if (source->wanted_us != MNK_NO_TIME && source->may_seek && !go_to_wanted(source, SEEK_BACK_US)) {
+    g_propagate_error(error, g_steal_pointer(&source->failure));
+    return FALSE;
+  }
   mnk_file_choose_mode(source);
   return TRUE;
 }
@@ -172,6 +233,13 @@ gboolean mnk_file_open(MnkSource *source, GError **error) {
 static gboolean keys_suffice(const MnkSource *source) {
   /* A little more than the interval is well: rates such as 29.97 make one second 1.001. */
   return source->keys && source->keys->max_gap_ms <= 1.02 * 1000 / source->config.fps;
+}
+
+static gint64 video_end_us(const MnkSource *source) {
+  const AVStream *stream = source->format->streams[source->video];
+  if (stream->duration == AV_NOPTS_VALUE || stream->start_time == AV_NOPTS_VALUE)
+    return source->start_us + source->format->duration;
+  return mnk_input_raw_us(source, source->video, stream->start_time + stream->duration);
 }
 
 void mnk_file_choose_mode(MnkSource *source) {
@@ -189,7 +257,7 @@ void mnk_file_choose_mode(MnkSource *source) {
     source->by_seeking = TRUE;
     gint64 from = source->wanted_us == MNK_NO_TIME ? MNK_NO_TIME : source->wanted_us - 1;
     source->next_key = mnk_grid_first_after(source, from);
-    source->raw_end_us = source->start_us + source->format->duration;
+    source->raw_end_us = video_end_us(source);
   }
   mnk_plan_set(source->plan, source->mode, config->fps, source->wanted_us);
   mnk_plan_set_offset(source->plan, source->timeline.offset_us);
@@ -208,7 +276,7 @@ void mnk_file_change_mode(MnkSource *source) {
   mnk_file_choose_mode(source);
   /* What follows the last key frame was not decoded: back to it. */
   if (left_out && source->mode != MNK_PLAN_KEYS && source->raw_last_us != MNK_NO_TIME)
-    (void)seek_to(source, source->raw_last_us);
+    (void)go_to_wanted(source, SEEK_BACK_US);
 }
 
 /* ---- On ---- */
@@ -226,35 +294,37 @@ static void complain_nothing(MnkSource *source) {
 /* Back to the start of the wanted part; times go on. */
 static gboolean next_round(MnkSource *source, gint64 end_us) {
   source->wanted_us = first_wanted_us(source);
-  gboolean in_part = source->wanted_us != MNK_NO_TIME;
-  gint64 first_us = in_part ? source->wanted_us : source->start_us;
-  if (!seek_to(source, first_us - (in_part ? SEEK_MARGIN_MS * 1000 : 0))) {
-    g_autoptr(GError) error = NULL;
-    mnk_input_close(source);
-    if (!open_input(source, &error)) {
-      mnk_source_fail(source, error->code, "%s", error->message);
-      return FALSE;
-    }
-    load_index(source);
-  }
+  gint64 first_us = source->wanted_us == MNK_NO_TIME ? source->start_us : source->wanted_us;
+  if (!go_to_wanted(source, SEEK_BACK_US))
+    return FALSE;
   mnk_timeline_restart(&source->timeline, first_us, end_us, FALSE);
-  source->input_ended = source->video_done = source->audio_done = FALSE;
-  source->counted = source->kept = 0;
-  source->read_failures = 0;
+  source->video_done = source->audio_done = FALSE;
+  source->kept = 0;
   source->raw_end_us = MNK_NO_TIME;
   mnk_file_choose_mode(source);
   return TRUE;
+}
+
+/* The seek before landed too late: from four times as far back. */
+static void seek_again(MnkSource *source) {
+  if (go_to_wanted(source, 4 * source->back_us))
+    mnk_file_choose_mode(source);
 }
 
 void mnk_file_finish_pass(MnkSource *source) {
   mnk_intake_video(source, NULL, AVDISCARD_DEFAULT);
   if (source->listener)
     mnk_intake_audio(source, NULL);
-  gint64 end_us = mnk_intake_end_us(source);
+  if (source->back_us > 0) { /* not one picture since the seek */
+    source->missed = TRUE;
+    return;
+  }
+  gint64 frames_end_us = mnk_intake_end_us(source);
+  gint64 end_us = MAX(frames_end_us, mnk_timeline_end_us(&source->timeline));
   gboolean resumed = source->config.resume_ms > 0;
   gboolean again = source->config.loop && (source->kept > 0 || resumed);
   source->config.resume_ms = 0;
-  mnk_intake_flush(source, (end_us + 500) / 1000, FALSE);
+  mnk_intake_flush(source, (frames_end_us + 500) / 1000, FALSE);
   if (mnk_fd_io_errno(source->io))
     mnk_source_fail(source, MNK_ERROR_SOURCE, "Reading %s failed: %s", source->name,
                     g_strerror(mnk_fd_io_errno(source->io)));
@@ -284,6 +354,10 @@ static gboolean part_is_over(const MnkSource *source) {
 }
 
 void mnk_file_step(MnkSource *source) {
+  if (source->missed) {
+    seek_again(source);
+    return;
+  }
   if (source->by_seeking) {
     mnk_grid_step(source);
     return;

@@ -4,7 +4,7 @@
 #include <libavutil/pixdesc.h>
 #include <math.h>
 
-#include "base/error.h"
+#include "base/base.h"
 #include "media/libav_priv.h"
 
 /* Pixels longer or taller than this are a damaged header, not a film format. */

@@ -1,4 +1,4 @@
-#include <libavutil/display.h>
+#include <libavutil/avstring.h>
 
 #include "media/source_priv.h"
 
@@ -102,6 +102,14 @@ static gint64 duration_ms(const MnkSource *source) {
   return (format->duration + 500) / 1000;
 }
 
+/* Elementary streams carry no times; what libavformat gives for some of them is counted, too. */
+static gboolean has_no_times(const AVFormatContext *format, const AVStream *stream) {
+  static const char elementary[] = "h264,hevc,m4v,mpegvideo,mjpeg,vc1,obu";
+  return (format->iformat->flags & AVFMT_NOTIMESTAMPS) ||
+         av_match_list(format->iformat->name, elementary, ',') > 0 ||
+         (format->start_time == AV_NOPTS_VALUE && stream->start_time == AV_NOPTS_VALUE);
+}
+
 static void fill_info(MnkSource *source, AVStream *stream) {
   const AVFormatContext *format = source->format;
   MnkSourceInfo *info = &source->info;
@@ -114,10 +122,7 @@ static void fill_info(MnkSource *source, AVStream *stream) {
   info->live = source->config.kind != MNK_SOURCE_FILE;
   info->duration_ms = duration_ms(source);
   info->has_audio = source->listener != NULL;
-  info->synthetic_clock =
-      !info->live &&
-      ((format->iformat->flags & AVFMT_NOTIMESTAMPS) ||
-       (format->start_time == AV_NOPTS_VALUE && stream->start_time == AV_NOPTS_VALUE));
+  info->synthetic_clock = !info->live && has_no_times(format, stream);
   g_strlcpy(info->codec, avcodec_get_name(stream->codecpar->codec_id), sizeof info->codec);
   g_strlcpy(info->container, format->iformat->name, sizeof info->container);
 }

@@ -30,10 +30,10 @@ void mnk_intake_flush(MnkSource *source, gint64 end_ms, gboolean starts_over) {
 }
 
 gint64 mnk_intake_end_us(const MnkSource *source) {
-  gint64 end = mnk_timeline_end_us(&source->timeline);
+  gint64 end = mnk_timeline_frames_end_us(&source->timeline);
   /* Where pictures were left out, the last packet tells. */
-  gboolean skipping = source->mode != MNK_PLAN_ALL && source->raw_end_us != MNK_NO_TIME;
-  if (skipping && source->timeline.offset_us != MNK_NO_TIME)
+  gboolean skipping = source->mode != MNK_PLAN_ALL || source->kept == 0;
+  if (skipping && source->raw_end_us != MNK_NO_TIME && source->timeline.offset_us != MNK_NO_TIME)
     end = MAX(end, source->raw_end_us + source->timeline.offset_us);
   if (source->until_us != MNK_NO_TIME && source->timeline.offset_us != MNK_NO_TIME)
     end = MIN(end, source->until_us + source->timeline.offset_us);
@@ -44,7 +44,7 @@ gint64 mnk_intake_end_us(const MnkSource *source) {
 
 /* The first picture after an absence: the time away is told, the stream's clock has gone on. */
 static void return_from_absence(MnkSource *source, gint64 raw_us) {
-  gint64 start_us = mnk_timeline_end_us(&source->timeline);
+  gint64 start_us = mnk_timeline_frames_end_us(&source->timeline);
   gint64 away_us = mnk_clock_mono_us(source->clock) - source->absence.last_mono_us;
   gint64 end_us = MAX(start_us, source->timeline.last_us + away_us);
   mnk_timeline_restart(&source->timeline, raw_us, end_us, TRUE);
@@ -73,7 +73,7 @@ static gint64 raw_time(MnkSource *source, const AVFrame *picture) {
 /* FALSE: before the part asked for, or after it. */
 static gboolean is_wanted(MnkSource *source, gint64 raw_us) {
   if (raw_us == MNK_NO_TIME)
-    return !source->video_done;
+    return !source->video_done && (source->wanted_us == MNK_NO_TIME || source->kept > 0);
   if (source->until_us != MNK_NO_TIME && raw_us >= source->until_us)
     source->video_done = TRUE;
   return !source->video_done && (source->wanted_us == MNK_NO_TIME || raw_us >= source->wanted_us);
@@ -86,9 +86,10 @@ static void shift_epoch(MnkSource *source, guint32 epoch, gint64 time_us) {
 }
 
 static void take_picture(MnkSource *source, AVFrame *picture) {
+if (picture->decode_error_flags || picture->flags) fprintf(stderr, "FLAGS %x %x ended %d\n", picture->decode_error_flags, picture->flags, source->input_ended);
   source->counters.decoded++;
   gint64 raw_us = raw_time(source, picture), time_us;
-  gboolean wanted = is_wanted(source, raw_us);
+  gboolean wanted = !mnk_file_missed(source, raw_us) && is_wanted(source, raw_us);
   if (wanted && source->absence.away)
     return_from_absence(source, raw_us);
   if (!wanted || !mnk_timeline_frame(&source->timeline, raw_us, &time_us)) {
@@ -136,7 +137,7 @@ void mnk_intake_audio(MnkSource *source, const AVPacket *packet) {
       source->audio_done = TRUE;
     gboolean early = raw_us != MNK_NO_TIME && source->wanted_us != MNK_NO_TIME &&
                      raw_us + length_us <= source->wanted_us;
-    if (early || source->audio_done || source->absence.away ||
+    if (early || source->audio_done || source->absence.away || source->back_us > 0 ||
         !mnk_timeline_audio(&source->timeline, raw_us, length_us, &time_us)) {
       mnk_audio_free(audio);
       continue;

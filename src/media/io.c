@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/error.h"
+#include "base/base.h"
 
 enum {
   BUFFER_BYTES = 64 * 1024,
@@ -128,14 +128,14 @@ void mnk_fd_io_free(MnkFdIo *io) {
   g_free(io);
 }
 
-AVIOContext *mnk_fd_io_rewind(MnkFdIo *io) {
+AVIOContext *mnk_fd_io_rewind(MnkFdIo *io, gboolean may_seek) {
   drop_context(io);
   io->position = 0;
   guint8 *buffer = av_malloc(BUFFER_BYTES);
   if (!buffer)
     return NULL;
   io->context = avio_alloc_context(buffer, BUFFER_BYTES, 0, io, read_bytes, NULL,
-                                   io->regular ? seek_bytes : NULL);
+                                   io->regular && may_seek ? seek_bytes : NULL);
   if (!io->context)
     av_free(buffer);
   return io->context;

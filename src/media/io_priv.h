@@ -22,8 +22,9 @@ typedef struct _MnkFdIo MnkFdIo;
 MnkFdIo *mnk_fd_io_new(int fd, const char *name, MnkInterrupt *interrupt, GError **error);
 void mnk_fd_io_free(MnkFdIo *io);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkFdIo, mnk_fd_io_free)
-/* Borrowed; a fresh one that starts at the beginning after each call. */
-AVIOContext *mnk_fd_io_rewind(MnkFdIo *io);
+/* Borrowed; a fresh one that starts at the beginning after each call. may_seek FALSE: demuxers
+ * shall take the file for a pipe. */
+AVIOContext *mnk_fd_io_rewind(MnkFdIo *io, gboolean may_seek);
 gboolean mnk_fd_io_can_seek(const MnkFdIo *io);
 /* Nothing at all came out of it. */
 gboolean mnk_fd_io_was_empty(const MnkFdIo *io);

@@ -1,9 +1,9 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-#include "base/error.h"
+#include "base/base.h"
 #include "media/frame_priv.h"
-#include "wire/probe.h"
+#include "wire/wire.h"
 
 /* Scans of a progressive JPEG; more is an attack on the processor's time. libjpeg-turbo's flag
  * stops at 500. */

@@ -4,7 +4,7 @@
 #include <libavutil/display.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/base.h"
 
 /* No single buffer of a decoder or demuxer is larger: a plane of the largest picture that an option
  * allows (268 million pixels of 16 bits), or a packet. */

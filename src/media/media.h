@@ -7,7 +7,7 @@
 
 #include <glib.h>
 
-#include "base/clock.h"
+#include "base/base.h"
 
 /* ---- Frames ---- */
 

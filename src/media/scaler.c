@@ -5,7 +5,7 @@
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
-#include "base/error.h"
+#include "base/base.h"
 #include "media/libav_priv.h"
 
 /* Rows of a strip; even, for subsampled chroma. 32 rows of 1,280 RGB pixels are 120 KiB. */

@@ -67,6 +67,10 @@ struct _MnkSource {
 
   /* file.c, grid.c */
   MnkPlanMode mode;
+  gint64 back_us;      /* a seek went so far back from wanted_us, and must still show that it was
+                          enough; 0: it has */
+  gboolean missed;     /* it was not */
+  gboolean may_seek;   /* the demuxer may */
   gboolean by_seeking; /* grid.c, rather than reading on */
   MnkKeys *keys;       /* NULL: the file has no index that tells */
   guint next_key;
@@ -117,6 +121,9 @@ void mnk_file_step(MnkSource *source);
 void mnk_file_choose_mode(MnkSource *source);
 /* The same in mid-file: goes on after the last picture. */
 void mnk_file_change_mode(MnkSource *source);
+/* Whether the first picture after a seek comes too late: it is not taken, the next step seeks
+ * again. */
+gboolean mnk_file_missed(MnkSource *source, gint64 raw_us);
 /* The end of the file or of its wanted part: the next round, or the end. */
 void mnk_file_finish_pass(MnkSource *source);
 

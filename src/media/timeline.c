@@ -28,9 +28,12 @@ void mnk_timeline_restart(MnkTimeline *timeline, gint64 raw_us, gint64 time_us,
   timeline->epoch += new_epoch ? 1 : 0;
 }
 
+gint64 mnk_timeline_frames_end_us(const MnkTimeline *timeline) {
+  return timeline->last_us == MNK_NO_TIME ? 0 : timeline->last_us + timeline->frame_us;
+}
+
 gint64 mnk_timeline_end_us(const MnkTimeline *timeline) {
-  gint64 end = timeline->last_us == MNK_NO_TIME ? 0 : timeline->last_us + timeline->frame_us;
-  return MAX(end, timeline->audio_us);
+  return MAX(mnk_timeline_frames_end_us(timeline), timeline->audio_us);
 }
 
 static gboolean keep(MnkTimeline *timeline, gint64 time_us, gint64 *out) {

@@ -33,7 +33,8 @@ gboolean mnk_timeline_audio(MnkTimeline *timeline, gint64 raw_us, gint64 length_
 /* Raw times start again at raw_us, which is shown at time_us. new_epoch: the clock is another one.
  */
 void mnk_timeline_restart(MnkTimeline *timeline, gint64 raw_us, gint64 time_us, gboolean new_epoch);
-/* Where the last frame and the last audio end. */
+/* Where the last frame ends, and where all ends: the last frame or the last audio. */
+gint64 mnk_timeline_frames_end_us(const MnkTimeline *timeline);
 gint64 mnk_timeline_end_us(const MnkTimeline *timeline);
 
 #endif
