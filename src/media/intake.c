@@ -85,9 +85,19 @@ static void shift_epoch(MnkSource *source, guint32 epoch, gint64 time_us) {
     mnk_intake_flush(source, to_ms(time_us), TRUE);
 }
 
+/* The last picture of a file that was cut off lacks a part. In mid-stream what the decoder conceals
+ * is better than nothing. */
+static gboolean is_cut_off(const MnkSource *source, const AVFrame *picture) {
+  return source->input_ended && picture->decode_error_flags != 0;
+}
+
 static void take_picture(MnkSource *source, AVFrame *picture) {
-if (picture->decode_error_flags || picture->flags) fprintf(stderr, "FLAGS %x %x ended %d\n", picture->decode_error_flags, picture->flags, source->input_ended);
   source->counters.decoded++;
+  if (is_cut_off(source, picture)) {
+    source->counters.damaged_packets++;
+    av_frame_free(&picture);
+    return;
+  }
   gint64 raw_us = raw_time(source, picture), time_us;
   gboolean wanted = !mnk_file_missed(source, raw_us) && is_wanted(source, raw_us);
   if (wanted && source->absence.away)

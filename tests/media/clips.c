@@ -181,7 +181,7 @@ char *clip_refusal(const char *path, int *code) {
   g_autoptr(MnkSource) source = mnk_source_open(&config, &error);
   if (source) {
     g_autoptr(ClipRead) read = clip_read(source, G_MAXUINT);
-    g_propagate_error(&error, g_steal_pointer(&read->error));
+    error = g_steal_pointer(&read->error);
   }
   if (!error)
     return NULL;
