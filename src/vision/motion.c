@@ -89,7 +89,7 @@ static int compare_floats(gconstpointer a, gconstpointer b) {
 
 /* Median of one field over all motions; sorts a copy. */
 static float median(const MnkMotion *motion, guint n, gsize offset) {
-  float values[PAIRS_MAX];
+  float values[PAIRS_MAX] = {0};
   for (guint i = 0; i < n; i++)
     values[i] = G_STRUCT_MEMBER(float, &motion->motions[i], offset);
   qsort(values, n, sizeof *values, compare_floats);

@@ -67,8 +67,8 @@ static float mean_of(Plane p) {
 /* Mean absolute difference, less that of the means, where the pictures overlap. */
 static float shifted_difference(Plane a, Plane b, int dx, int dy, float offset) {
   float sum = 0;
-  int x0 = MAX(0, -dx), x1 = MIN(a.width, a.width - dx);
-  int y0 = MAX(0, -dy), y1 = MIN(a.height, a.height - dy);
+  int x0 = MAX(0, -dx), x1 = a.width - MAX(0, dx);
+  int y0 = MAX(0, -dy), y1 = a.height - MAX(0, dy);
   for (int y = y0; y < y1; y++) {
     const float *p = a.luma + y * a.width, *q = b.luma + (y + dy) * b.width + dx;
     for (int x = x0; x < x1; x++)
