@@ -28,9 +28,9 @@ static const float SURE_WHEN_SMALL = 0.75f;
 /* More score that is asked of one just large enough; none of one twice as large. */
 static const float SMALL_EXTRA = 0.12f;
 static const Limit limits[] = {
-    {PERSON, 0.34f, 18}, /* person */
+    {PERSON, 0.38f, 18}, /* person */
     {1, 0.34f, 24},      /* bicycle */
-    {CAR, 0.36f, 20},    /* car */
+    {CAR, 0.38f, 20},    /* car */
     {3, 0.36f, 24},      /* motorcycle */
     {4, 0.40f, 32},      /* airplane */
     {5, 0.40f, 32},      /* bus */

@@ -165,10 +165,10 @@ static gboolean scenes_look(gpointer state, MnkLook *look, GError **error) {
   return TRUE;
 }
 
-const float *mnk_scenes_features(gconstpointer state) {
-  const Scenes *scenes = state;
+const float *mnk_scenes_features(gconstpointer scenes) {
+  const Scenes *s = scenes;
 
-  return scenes && scenes->looked ? scenes->features : NULL;
+  return s && s->looked ? s->features : NULL;
 }
 
 const MnkPartOps mnk_part_scenes = {

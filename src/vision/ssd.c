@@ -43,11 +43,11 @@ static guint gather(const MnkSsd *ssd, const float *boxes, const float *logits, 
   for (guint l = 0; l < ssd->n_layers; l++) {
     int grid = ssd->layers[l].grid, per_cell = ssd->layers[l].per_cell;
     for (int i = 0; i < grid * grid * per_cell; i++, boxes += values, logits++) {
-      int cell = i / per_cell;
+      int cell = i / per_cell, row = cell / grid, column = cell % grid;
       if (!(*logits >= least) || n == MAX_RAW || !all_finite(boxes, values))
         continue;
-      raw[n++] = hit_at(ssd, boxes, mnk_sigmoid(*logits), (cell % grid + 0.5f) / grid,
-                        (cell / grid + 0.5f) / grid);
+      raw[n++] =
+          hit_at(ssd, boxes, mnk_sigmoid(*logits), (column + 0.5f) / grid, (row + 0.5f) / grid);
     }
   }
   return n;

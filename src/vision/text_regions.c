@@ -203,7 +203,7 @@ static guint add(MnkTextRegion *regions, guint n, const MnkTextRegion *region) {
 guint mnk_text_regions(const float *map, int width, int height,
                        MnkTextRegion regions[MNK_TEXT_MAX_REGIONS]) {
   gsize pixels = (gsize)width * height;
-  g_autofree guint8 *todo = g_malloc(pixels);
+  g_autofree guint8 *todo = g_malloc0(pixels);
   g_autofree int *stack = g_new(int, pixels);
   g_autofree int *rows = g_new(int, (gsize)height * 2);
   g_autofree Point *points = g_new(Point, (gsize)height * 2);
