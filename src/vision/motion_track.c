@@ -237,7 +237,7 @@ static gboolean choose_place(Plane p, int left, int top, MnkTrack *out) {
 guint mnk_motion_track(const MnkPyramid *from, const MnkPyramid *to, MnkTrack *tracks) {
   int coarse = MOTION_LEVELS - 1, dx, dy;
   find_whole_shift(plane_of(from, coarse), plane_of(to, coarse), &dx, &dy);
-  const float start[2] = {(float)(dx << coarse), (float)(dy << coarse)};
+  const float start[2] = {(float)(dx * (1 << coarse)), (float)(dy * (1 << coarse))};
 
   Plane finest = plane_of(from, 0);
   guint n = 0;
