@@ -8,8 +8,11 @@
 #include "base/base.h"
 #include "media/libav_priv.h"
 
-/* Rows of a strip; even, for subsampled chroma. 32 rows of 1,280 RGB pixels are 120 KiB. */
-enum { STRIP_ROWS = 32 };
+enum {
+  STRIP_ROWS = 24,    /* of the converted picture, about: 24 rows of 1,280 RGB pixels are 90 KiB */
+  SLICE_MULTIPLE = 4, /* rows read at a time are a multiple of all chroma subsamplings */
+  SHRINK_MAX = 32,    /* from here on libswscale may scale twice, which it cannot by slices */
+};
 
 typedef struct SwsContext MnkSws;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSws, sws_freeContext)
@@ -80,7 +83,7 @@ static gboolean lend_chroma(AVFrame *view) {
     return TRUE;
   int bytes = view->format == AV_PIX_FMT_GRAY8 ? 1 : 2;
   gsize n = (gsize)((view->width + 1) / 2) * ((view->height + 1) / 2);
-  view->buf[1] = av_buffer_alloc(n * bytes);
+  view->buf[1] = av_buffer_alloc(n * bytes + AV_INPUT_BUFFER_PADDING_SIZE);
   if (!view->buf[1])
     return FALSE;
   guint16 none = 1 << (av_pix_fmt_desc_get(format)->comp[1].depth - 1);
@@ -178,65 +181,94 @@ static gboolean scale_direct(MnkSws *sws, const AVFrame *view, gboolean flip_y, 
                    strides) > 0;
 }
 
-static void place_strip(const AVFrame *strip, int row, int n_rows, MnkOrientation orientation,
-                        AVFrame *upright) {
+/* A part of the converted, not yet upright picture. */
+typedef struct {
+  AVFrame *rows;
+  int first, capacity; /* number of its first row, even for subsampled chroma, and room for rows */
+} Strip;
+
+static int chroma_shift(const AVFrame *picture, int plane, gboolean across) {
+  const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(picture->format);
+  if (plane != 1 && plane != 2)
+    return 0;
+  return across ? format->log2_chroma_w : format->log2_chroma_h;
+}
+
+/* Rows from..until of the strip to where they belong in the upright picture. */
+static void place_rows(const Strip *strip, int from, int until, MnkOrientation orientation,
+                       AVFrame *upright) {
   const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(upright->format);
   for (int i = 0; i < 4 && upright->data[i]; i++) {
-    int shift_x = i == 1 || i == 2 ? format->log2_chroma_w : 0;
-    int shift_y = i == 1 || i == 2 ? format->log2_chroma_h : 0;
+    int shift_x = chroma_shift(upright, i, TRUE), shift = chroma_shift(upright, i, FALSE);
     MnkPlane plane = {upright->data[i], upright->linesize[i],
                       AV_CEIL_RSHIFT(upright->width, shift_x),
-                      AV_CEIL_RSHIFT(upright->height, shift_y)};
-    mnk_orientation_place(orientation, strip->data[i], strip->linesize[i], row >> shift_y,
-                          AV_CEIL_RSHIFT(n_rows, shift_y), format->comp[i].step, &plane);
+                      AV_CEIL_RSHIFT(upright->height, shift)};
+    /* A chroma row comes with the first of its luma rows. */
+    int first = AV_CEIL_RSHIFT(from, shift), last = AV_CEIL_RSHIFT(until, shift);
+    const AVFrame *rows = strip->rows;
+    const guint8 *bytes =
+        rows->data[i] + (gssize)(first - (strip->first >> shift)) * rows->linesize[i];
+    mnk_orientation_place(orientation, bytes, rows->linesize[i], first, last - first,
+                          format->comp[i].step, &plane);
   }
 }
 
-/* A picture of the whole height whose rows from the given one on lie in the strip. libswscale adds
- * row * linesize again before it writes. */
-static AVFrame *strip_window(const AVFrame *strip, int row, int height) {
-  AVFrame *window = av_frame_clone(strip);
-  if (!window)
-    return NULL;
-  const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(strip->format);
-  window->height = height;
-  for (int i = 0; i < 4 && window->data[i]; i++) {
-    int shift = i == 1 || i == 2 ? format->log2_chroma_h : 0;
-    gsize above = (gsize)(row >> shift) * strip->linesize[i];
-    window->data[i] = (guint8 *)((guintptr)strip->data[i] - above);
+/* Reads n rows of the picture and writes those rows that they complete; how many, or < 0.
+ * libswscale takes a pointer to the first row of the whole picture, of which the strip is a part.
+ */
+static int scale_slice(MnkSws *sws, const AVFrame *view, int row, int n, const Strip *strip) {
+  const guint8 *from[4] = {NULL};
+  guint8 *to[4] = {NULL};
+  for (int i = 0; i < 4 && view->data[i]; i++) {
+    gboolean palette = av_pix_fmt_desc_get(view->format)->flags & AV_PIX_FMT_FLAG_PAL && i == 1;
+    int above = palette ? 0 : row >> chroma_shift(view, i, FALSE);
+    from[i] = view->data[i] + (gssize)above * view->linesize[i];
   }
-  return window;
+  for (int i = 0; i < 4 && strip->rows->data[i]; i++) {
+    gsize above = (gsize)(strip->first >> chroma_shift(strip->rows, i, FALSE));
+    to[i] = (guint8 *)((guintptr)strip->rows->data[i] - above * strip->rows->linesize[i]);
+  }
+  return sws_scale(sws, from, view->linesize, row, n, to, strip->rows->linesize);
 }
 
-static gboolean scale_one_strip(MnkSws *sws, const AVFrame *view, const AVFrame *strip, int row,
-                                int n_rows, int height) {
-  g_autoptr(AVFrame) window = strip_window(strip, row, height);
-  if (!window || sws_frame_start(sws, window, view) < 0)
-    return FALSE;
-  gboolean ok =
-      sws_send_slice(sws, 0, view->height) >= 0 && sws_receive_slice(sws, row, n_rows) >= 0;
-  sws_frame_end(sws);
-  return ok;
+/* How many rows to read at a time, and the most that can be written for them: a row is written at
+ * the earliest when the row at its middle was read, and at the latest when the whole reach of its
+ * filter was (two rows of the picture or of the result, whichever are further). */
+static int slice_rows(const AVFrame *view, int height, int *most_written) {
+  double shrink = (double)view->height / height;
+  const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(view->format);
+  if (shrink >= SHRINK_MAX || (format->flags & AV_PIX_FMT_FLAG_BAYER)) {
+    *most_written = height;
+    return view->height;
+  }
+  int n = MAX(SLICE_MULTIPLE, (int)(STRIP_ROWS * shrink) / SLICE_MULTIPLE * SLICE_MULTIPLE);
+  *most_written = MIN(height, (int)((n + 2 * SLICE_MULTIPLE) / shrink) + 8);
+  return n;
 }
 
 static gboolean scale_by_strips(MnkSws *sws, const AVFrame *view, MnkOrientation orientation,
                                 AVFrame *upright) {
-  int height = orientation.transpose ? upright->width : upright->height;
-  g_autoptr(AVFrame) strip = av_frame_alloc();
-  if (!strip)
+  int height = orientation.transpose ? upright->width : upright->height, done = 0;
+  Strip strip = {.first = 0};
+  int slice = slice_rows(view, height, &strip.capacity);
+  g_autoptr(AVFrame) rows = av_frame_alloc();
+  if (!rows)
     return FALSE;
-  strip->format = upright->format;
-  strip->width = orientation.transpose ? upright->height : upright->width;
-  strip->height = STRIP_ROWS;
-  if (av_frame_get_buffer(strip, 0) < 0)
+  rows->format = upright->format;
+  rows->width = orientation.transpose ? upright->height : upright->width;
+  rows->height = strip.capacity + 2; /* its first row may have been written before */
+  if (av_frame_get_buffer(rows, 0) < 0)
     return FALSE;
-  for (int row = 0; row < height; row += STRIP_ROWS) {
-    int n_rows = MIN(STRIP_ROWS, height - row);
-    if (!scale_one_strip(sws, view, strip, row, n_rows, height))
+  strip.rows = rows;
+  for (int row = 0; row < view->height; row += slice) {
+    strip.first = done & ~1;
+    int n = scale_slice(sws, view, row, MIN(slice, view->height - row), &strip);
+    if (n < 0 || n > strip.capacity)
       return FALSE;
-    place_strip(strip, row, n_rows, orientation, upright);
+    place_rows(&strip, done, done + n, orientation, upright);
+    done += n;
   }
-  return TRUE;
+  return done == height;
 }
 
 gboolean mnk_scale(const AVFrame *picture, MnkOrientation orientation, AVFrame *upright,
