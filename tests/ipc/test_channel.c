@@ -113,6 +113,7 @@ typedef struct {
   MnkChannel *channel;
   guint stream, n;
   gsize length;
+  int fd;
 } Sender;
 
 static gpointer send_many(gpointer data) {
@@ -121,19 +122,20 @@ static gpointer send_many(gpointer data) {
   memset(payload, 'a' + (int)sender->stream, sender->length);
   for (guint i = 0; i < sender->n; i++)
     g_assert_true(mnk_channel_send(sender->channel, MNK_MSG_OBSERVATION, sender->stream, payload,
-                                   sender->length, -1, -1, NULL));
+                                   sender->length, sender->fd, -1, NULL));
   return NULL;
 }
 
 static void test_largest(void) {
   g_auto(Pair) pair = {0};
   pair_make(&pair, FALSE);
-  Sender sender = {pair.here, 1, 1, MNK_MESSAGE_MAX};
+  Sender sender = {pair.here, 1, 1, MNK_MESSAGE_MAX, 2}; /* the descriptor goes but once */
   GThread *thread = g_thread_new("sender", send_many, &sender);
   g_autoptr(MnkMessage) message = mnk_channel_receive(pair.there, -1, NULL);
   g_thread_join(thread);
   g_assert_nonnull(message);
   g_assert_cmpuint(g_bytes_get_size(message->payload), ==, MNK_MESSAGE_MAX);
+  g_assert_cmpint(message->fd, >=, 0);
 
   g_autofree char *more = g_malloc0(MNK_MESSAGE_MAX + 1);
   g_autoptr(GError) error = NULL;
@@ -150,7 +152,7 @@ static void test_many_senders(void) {
   Sender senders[SENDERS];
   GThread *threads[SENDERS];
   for (guint i = 0; i < SENDERS; i++) {
-    senders[i] = (Sender){pair.here, i, EACH, 30000 * (i + 1)};
+    senders[i] = (Sender){pair.here, i, EACH, 30000 * (i + 1), -1};
     threads[i] = g_thread_new("sender", send_many, &senders[i]);
   }
   guint got[SENDERS] = {0};
@@ -208,6 +210,30 @@ static void test_drip(void) {
       g_autoptr(MnkMessage) message = mnk_channel_receive(pair.here, 0, &error);
       g_assert_no_error(error);
       g_assert_cmpint(message != NULL, ==, i == bytes->len - 1);
+    }
+  }
+}
+
+/* Two messages, cut in two at each place, with a look in between. */
+static void test_cut(void) {
+  g_autoptr(GByteArray) bytes = raw_message(5, MNK_MSG_READY, 0, "hello");
+  guint one = bytes->len;
+  g_autoptr(GByteArray) twice = g_byte_array_new();
+  g_byte_array_append(twice, bytes->data, one);
+  g_byte_array_append(twice, bytes->data, one);
+  for (guint cut = 1; cut < twice->len; cut++) {
+    g_auto(Pair) pair = {0};
+    pair_make(&pair, TRUE);
+    g_assert_cmpint(write(pair.bare, twice->data, cut), ==, cut);
+    g_autoptr(MnkMessage) early = mnk_channel_receive(pair.here, 0, NULL);
+    g_assert_cmpint(early != NULL, ==, cut >= one);
+    g_assert_cmpint(write(pair.bare, twice->data + cut, twice->len - cut), ==, twice->len - cut);
+    for (guint left = early ? 1 : 2; left > 0; left--) {
+      g_autoptr(MnkMessage) message = mnk_channel_receive(pair.here, 0, NULL);
+      g_assert_nonnull(message);
+      gsize length;
+      const void *payload = g_bytes_get_data(message->payload, &length);
+      g_assert_cmpmem(payload, length, "hello", 5);
     }
   }
 }
@@ -363,6 +389,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/ipc/channel/descriptor", test_descriptor);
   g_test_add_func("/ipc/channel/descriptor-with-no-payload", test_descriptor_with_no_payload);
   g_test_add_func("/ipc/channel/drip", test_drip);
+  g_test_add_func("/ipc/channel/cut", test_cut);
   g_test_add_func("/ipc/channel/truncated", test_truncated);
   g_test_add_func("/ipc/channel/whole-before-the-end", test_whole_before_the_end);
   g_test_add_func("/ipc/channel/bad-headers", test_bad_headers);

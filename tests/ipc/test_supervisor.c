@@ -20,6 +20,7 @@ typedef struct {
   char *last_payload; /* of the last message */
   /* What to do with the supervisor inside the event of this name. */
   const char *free_at, *stop_at;
+  gboolean outlive; /* the first message is not left before the worker has ended */
 } Fixture;
 
 static void act(Fixture *fixture, const char *event) {
@@ -46,6 +47,9 @@ static void on_message(MnkMessage *message, gpointer user) {
   fixture->messages++;
   g_free(fixture->last_payload);
   fixture->last_payload = g_strndup(text, length);
+  siginfo_t info;
+  if (fixture->outlive && fixture->messages == 1)
+    waitid(P_PID, (id_t)mnk_supervisor_pid(fixture->supervisor), &info, WEXITED | WNOWAIT);
   act(fixture, "message");
 }
 
@@ -148,12 +152,17 @@ static void test_normal(void) {
 
 static void test_descriptors_of_the_worker(void) {
   int extra = open("/", O_RDONLY); /* without close-on-exec */
+  int input = dup(0);
   g_assert_cmpint(dup2(extra, 100), ==, 100);
+  g_assert_cmpint(dup2(extra, 0), ==, 0);
   g_auto(Fixture) fixture = {0};
   fixture_make(&fixture, "answer", 5, 0);
   fixture_start(&fixture);
   ITERATE_UNTIL(fixture.messages == 1);
   g_assert_cmpstr(fixture.last_payload, ==, "0/dev/null 1 2 3");
+  if (input >= 0)
+    dup2(input, 0);
+  close(input);
   close(extra);
   close(100);
 }
@@ -239,9 +248,9 @@ static void test_hung(void) {
 /* Pongs are answers, and are the supervisor's own. */
 static void test_answering_is_not_hung(void) {
   g_auto(Fixture) fixture = {0};
-  fixture_make(&fixture, "answer", 5, 400);
+  fixture_make(&fixture, "answer", 5, 2000);
   fixture_start(&fixture);
-  for (int i = 0; i < 40; i++)
+  for (int i = 0; i < 60; i++)
     iterate_for_a_moment();
   g_assert_cmpuint(fixture.messages, ==, 1);
   g_assert_cmpuint(fixture.died, ==, 0);
@@ -276,6 +285,7 @@ static void test_closed_channel(void) {
 static void test_last_words(void) {
   g_auto(Fixture) fixture = {0};
   fixture_make(&fixture, "talk", 1, 0);
+  fixture.outlive = TRUE;
   fixture_start(&fixture);
   ITERATE_UNTIL(fixture.given_up);
   g_assert_cmpuint(fixture.messages, ==, 50);
