@@ -201,9 +201,8 @@ static void bury(MnkSupervisor *supervisor, char *why_taken) {
   gboolean again =
       mnk_backoff_after_death(supervisor->backoff, started_us, g_get_monotonic_time(), &wait_ms);
   mnk_metric_add(mnk_counter("worker_deaths_total", "Worker processes that died", NULL), 1);
-  mnk_warning("ipc", NULL,
-              "event=worker-died why=\"%s\" attempt=%u restart_in_ms=%" G_GINT64_FORMAT, why,
-              supervisor->attempt, again ? wait_ms : -1);
+  mnk_info("ipc", NULL, "event=worker-died why=\"%s\" attempt=%u restart_in_ms=%" G_GINT64_FORMAT,
+           why, supervisor->attempt, again ? wait_ms : -1);
   supervisor->attempt++;
   if (again)
     attach_timer(supervisor, SOURCE_START, wait_ms, on_restart);
