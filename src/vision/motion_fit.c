@@ -9,12 +9,15 @@ enum {
   HYPOTHESES = 160,
   REFINEMENTS = 4,
   BLOCKS_MIN = 10,
+  FOLLOWERS_MIN = 8,
   BORDER_BLOCKS_MIN = 4,
 };
 
 static const double TOLERANCE = 0.6, TOLERANCE_PART = 0.04; /* pixels; part of the shift */
-static const double INLIERS_MIN = 0.55, BORDER_INLIERS_MIN = 0.5;
+static const double INLIERS_MIN = 0.55;       /* of the blocks that were found again */
+static const double FOLLOWERS_PART_MIN = 0.3; /* of all: others may be hidden by what moves */
 static const double BORDER = 0.2;      /* of a side: what lies there is rarely an object in front */
+static const double EDGE = 6;          /* pixels: half a block and what rounding adds */
 static const double EXTENT_MIN = 0.45; /* of a side, that the blocks must span */
 static const double SCALE_MIN = 0.6, SCALE_MAX = 1.7;
 
@@ -131,6 +134,15 @@ static gboolean refine(const Scene *s, Fit *fit) {
   return TRUE;
 }
 
+/* A block that leaves the picture with the fit cannot be found again and says nothing against it.
+ */
+static gboolean stays_inside(const Scene *s, const Fit *f, guint i) {
+  double x, y;
+  place(s, i, &x, &y);
+  double u = f->a * x - f->b * y + f->tx, v = f->b * x + f->a * y + f->ty;
+  return fabs(u) < s->width / 2 - EDGE && fabs(v) < s->height / 2 - EDGE;
+}
+
 /* Blocks crowded in one part of the picture say nothing about the camera. */
 static gboolean is_spread(const Scene *s) {
   float left = G_MAXFLOAT, right = 0, top = G_MAXFLOAT, bottom = 0;
@@ -154,20 +166,23 @@ gboolean mnk_similarity_fit(const MnkTrack *tracks, guint n, int width, int heig
   for (int k = 0; k < REFINEMENTS; k++)
     if (!refine(&scene, &fit))
       return FALSE;
-  guint followers = 0, border = 0, border_followers = 0;
+  guint seen = 0, found = 0, followers = 0, border = 0, border_followers = 0;
   for (guint i = 0; i < n; i++) {
-    gboolean follows = tracks[i].found && deviation(&scene, &fit, i) < 1;
+    seen += stays_inside(&scene, &fit, i) ? 1 : 0;
+    if (!tracks[i].found || !stays_inside(&scene, &fit, i))
+      continue;
+    gboolean follows = deviation(&scene, &fit, i) < 1;
+    found++;
     followers += follows ? 1 : 0;
-    if (at_border(&scene, i)) {
-      border++;
-      border_followers += follows ? 1 : 0;
-    }
+    border += at_border(&scene, i) ? 1 : 0;
+    border_followers += follows && at_border(&scene, i) ? 1 : 0;
   }
   *out = (MnkSimilarity){.dx = fit.tx,
                          .dy = fit.ty,
                          .scale = hypot(fit.a, fit.b),
                          .rotation = atan2(fit.b, fit.a),
-                         .inliers = (double)followers / n};
-  return out->inliers >= INLIERS_MIN && border >= BORDER_BLOCKS_MIN &&
-         border_followers >= BORDER_INLIERS_MIN * border;
+                         .inliers = (double)followers / MAX(found, 1)};
+  return followers >= FOLLOWERS_MIN && followers >= FOLLOWERS_PART_MIN * seen &&
+         out->inliers >= INLIERS_MIN && border >= BORDER_BLOCKS_MIN &&
+         border_followers >= INLIERS_MIN * border;
 }

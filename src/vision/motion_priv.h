@@ -36,7 +36,7 @@ typedef struct {
   double dx, dy;   /* pixels, of the content to the right and down */
   double scale;    /* above 1: the content grows */
   double rotation; /* radians, of the content, clockwise as seen */
-  double inliers;  /* share of the blocks with texture that follow the fit */
+  double inliers;  /* share of the blocks found again that follow the fit */
 } MnkSimilarity;
 
 /* FALSE when too few blocks, in too small a part of the picture, move alike. */

@@ -7,7 +7,8 @@ enum {
   /* Frames nearer than this to the last one are left out: the trace reaches 3 s at any rate. */
   STEP_MIN_MS = 12,
   BLEND_EVERY_MS = 33,    /* how often blends are looked for */
-  BLEND_WAIT_MS = 360,    /* how long a blend that was found waits for a better reading */
+  BLEND_WAIT_MS = 360,    /* how long a blend that was found waits for a better reading,
+                           and a quarter of its length */
   BLANK_HOLD_MS = 1000,   /* a longer blank is a shot of its own */
   BLANK_RETURN_MS = 2500, /* how long what comes after a blank may take to be understood */
   BLENDED_CUT_MS = 100,   /* a blend as short as this is a cut with blended frames */
@@ -154,7 +155,11 @@ static void decide_blends(MnkShots *shots) {
       shots->blend = blend;
     shots->blending = TRUE;
   }
-  if (shots->blending && now - pts(shots, shots->blend.last_mixed) >= BLEND_WAIT_MS)
+  if (!shots->blending)
+    return;
+  gint64 end = pts(shots, shots->blend.last_mixed);
+  gint64 length = end - pts(shots, shots->blend.first_mixed);
+  if (now - end >= BLEND_WAIT_MS + length / 4)
     take_blend(shots);
 }
 

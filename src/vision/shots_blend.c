@@ -14,8 +14,9 @@
 enum {
   SEARCH_SAMPLES = 16, /* frames looked at between A and B */
   STEP_MS = 90,        /* between tried frames A */
-  REACH_MS = 3400,
+  REACH_MS = 3500,
   MARGIN_MS = 100, /* unmixed frames wanted at both ends */
+  MARGIN_MAX_MS = 450,
 };
 
 static const double MARGIN_PART = 0.25;    /* as much again, of the length of the blend */
@@ -162,20 +163,20 @@ static double crossing(const Mixture *last, const Mixture *m, float x, float y, 
 }
 
 static gboolean find_ramp(const Pair *pair, gboolean rising, Ramp *ramp) {
-  double quarter = 0, three_quarters = -1;
+  double quarter = -G_MAXDOUBLE, three_quarters = -G_MAXDOUBLE;
   Mixture last = unmix(pair, pair->a);
   for (guint64 n = pair->a + 1; n <= pair->b; n++) {
     Mixture m = unmix(pair, n);
     float x = rising ? last.b : 1 - last.a, y = rising ? m.b : 1 - m.a;
     if (x < 0.25f && y >= 0.25f)
       quarter = crossing(&last, &m, x, y, 0.25f);
-    if (x < 0.75f && y >= 0.75f && three_quarters < 0)
+    if (x < 0.75f && y >= 0.75f && three_quarters == -G_MAXDOUBLE)
       three_quarters = crossing(&last, &m, x, y, 0.75f);
     last = m;
   }
   /* A step from one frame to the next has the length of one interval: nothing is mixed. */
   double length = 2 * (three_quarters - quarter);
-  if (length < 1.4 * interval_ms(pair))
+  if (quarter == -G_MAXDOUBLE || length < 1.4 * interval_ms(pair))
     return FALSE;
   *ramp = (Ramp){.begin = quarter - length / 4, .end = three_quarters + length / 4};
   return TRUE;
@@ -210,7 +211,7 @@ static gboolean is_steady(const Pair *pair, guint64 from, guint64 to) {
 static gboolean has_margin(const Pair *pair, guint64 from, guint64 to, const Ramp *extent,
                            gboolean single) {
   double step = interval_ms(pair), length = extent->end - extent->begin;
-  double wanted = MAX(MARGIN_MS, MARGIN_PART * length) - step;
+  double wanted = CLAMP(MARGIN_PART * length, MARGIN_MS, MARGIN_MAX_MS) - step;
   if (step >= MARGIN_MS)
     wanted = single ? 0 : 0.9 * step;
   double margin = (double)(mnk_trace_pts(pair->trace, to) - mnk_trace_pts(pair->trace, from));
@@ -265,17 +266,33 @@ static void try_readings(const MnkTrace *trace, guint64 a, guint64 b, float *bes
   }
 }
 
+/* A picture of little contrast is as good as blank before it has faded all the way: on from n by
+ * `step` while it still fades, up to `limit`. */
+static guint64 deepest_blank(const MnkTrace *trace, guint64 n, gint step, guint64 limit) {
+  while (n != limit && mnk_trace_dot(trace, TRACE_FINE, n + (guint64)step, n + (guint64)step) <
+                           mnk_trace_dot(trace, TRACE_FINE, n, n))
+    n += (guint64)step;
+  return n;
+}
+
 gboolean mnk_blend_ending(const MnkTrace *trace, guint64 first, guint64 last, MnkBlend *out) {
-  if (mnk_trace_is_blank(trace, last))
+  if (mnk_trace_is_blank(trace, last)) {
+    guint64 newest = last;
     while (last > first && mnk_trace_is_blank(trace, last - 1))
       last--;
+    last = deepest_blank(trace, last, 1, newest);
+  }
   gint64 now = mnk_trace_pts(trace, last), tried = now;
   float best = -G_MAXFLOAT;
-  for (guint64 a = last; a-- > first && now - mnk_trace_pts(trace, a) <= REACH_MS;) {
-    gboolean blank_ends = mnk_trace_is_blank(trace, a) && !mnk_trace_is_blank(trace, a + 1);
-    if (last - a < 2 || (tried - mnk_trace_pts(trace, a) < STEP_MS && !blank_ends))
+  for (guint64 n = last; n-- > first && now - mnk_trace_pts(trace, n) <= REACH_MS;) {
+    /* Of a blank stretch only the end counts: there the fade-in begins. */
+    gboolean blank = mnk_trace_is_blank(trace, n);
+    gboolean due =
+        blank ? !mnk_trace_is_blank(trace, n + 1) : tried - mnk_trace_pts(trace, n) >= STEP_MS;
+    if (last - n < 2 || !due)
       continue;
-    tried = mnk_trace_pts(trace, a);
+    tried = mnk_trace_pts(trace, n);
+    guint64 a = blank ? deepest_blank(trace, n, -1, first) : n;
     if (mnk_trace_histogram(trace, a, last) >= COLOURS_MIN)
       try_readings(trace, a, last, &best, out);
   }
