@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 /* The reading thread decodes, finds cuts, measures motion and gates; frames that pass wait in a
- * short queue for the looker's thread, which tells the server about them in order. Boundaries go by
- * a queue of their own, because a live stream may drop frames, but never a boundary. */
+ * short queue for the looker's thread, which tells the server about them in order. Boundaries and
+ * gaps go by a queue of their own, because a live stream may drop frames, but never those. */
 
-enum { MAX_WAITING = 8, MAX_BOUNDARIES = 256 };
+enum { MAX_WAITING = 8, MAX_EVENTS = 256 };
 
 static const gint64 COUNTERS_EVERY_US = G_USEC_PER_SEC;
 static const int JPEG_QUALITY = 85;
@@ -19,6 +19,13 @@ typedef struct {
   MnkObservation obs;
   MnkFrame *frame; /* NULL: a duplicate; else RGB */
 } Job;
+
+/* What happened between sampled frames, ready to be told: a shot boundary, or a gap. */
+typedef struct {
+  gint64 at_ms;
+  MnkMessageType type;
+  GString *text;
+} Event;
 
 struct _MnkWatch {
   gint refs; /* atomic: the worker's, and one for each turn with the looker */
@@ -33,7 +40,7 @@ struct _MnkWatch {
   gint reading;   /* atomic: the reading thread has not finished */
   gint scheduled; /* atomic: the looker has a turn for this watch */
   gint ended;     /* atomic: ENDED has been sent */
-  MnkQueue *jobs, *boundaries;
+  MnkQueue *jobs, *events;
 
   /* the reading thread's */
   MnkSource *source;
@@ -45,7 +52,7 @@ struct _MnkWatch {
   gint64 step_ms, end_ms;
 
   /* the looker's thread's */
-  MnkObservation *next_boundary; /* taken from the queue, lies after the last frame looked at */
+  Event *next_event; /* taken from the queue, lies after the last frame looked at */
   gboolean shot_began;
   gint64 counters_us;
 
@@ -59,6 +66,12 @@ static void job_free(gpointer data) {
   Job *job = data;
   g_clear_pointer(&job->frame, mnk_frame_unref);
   g_free(job);
+}
+
+static void event_free(gpointer data) {
+  Event *event = data;
+  g_string_free(event->text, TRUE);
+  g_free(event);
 }
 
 /* ---- telling the server ---- */
@@ -122,19 +135,18 @@ static void send_counters(MnkWatch *watch, MnkPerception *perception) {
 
 /* ---- the looker's thread ---- */
 
-static void take_boundary(MnkWatch *watch) {
-  if (watch->next_boundary == NULL)
-    watch->next_boundary = mnk_queue_pop(watch->boundaries, 0);
+static void take_event(MnkWatch *watch) {
+  if (watch->next_event == NULL)
+    watch->next_event = mnk_queue_pop(watch->events, 0);
 }
 
-/* Tells the boundaries up to a time. */
-static void pass_boundaries(MnkWatch *watch, gint64 until_ms) {
-  for (take_boundary(watch);
-       watch->next_boundary != NULL && watch->next_boundary->cut_ms <= until_ms;
-       take_boundary(watch)) {
-    send_observation(watch, watch->next_boundary);
+/* Tells what happened up to a time. */
+static void pass_events(MnkWatch *watch, gint64 until_ms) {
+  for (take_event(watch); watch->next_event != NULL && watch->next_event->at_ms <= until_ms;
+       take_event(watch)) {
+    send(watch, watch->next_event->type, watch->next_event->text);
     watch->shot_began = TRUE;
-    g_clear_pointer(&watch->next_boundary, g_free);
+    g_clear_pointer(&watch->next_event, event_free);
   }
 }
 
@@ -166,7 +178,7 @@ static void look(MnkWatch *watch, MnkPerception *perception, Job *job) {
 }
 
 static void finish(MnkWatch *watch, MnkPerception *perception) {
-  pass_boundaries(watch, G_MAXINT64);
+  pass_events(watch, G_MAXINT64);
   send_counters(watch, perception);
   g_autoptr(GString) text = g_string_new(NULL);
   mnk_ended_write(watch->end_ms + watch->setup.offset_ms, watch->failure, text);
@@ -181,13 +193,15 @@ gboolean mnk_watch_look(MnkWatch *watch, MnkPerception *perception) {
   gboolean reading = g_atomic_int_get(&watch->reading);
   Job *job = mnk_queue_pop(watch->jobs, 0);
   if (job == NULL) {
-    if (!reading)
+    if (reading)
+      pass_events(watch, G_MAXINT64); /* no frame of before is on its way */
+    else
       finish(watch, perception);
     return FALSE;
   }
   if (watch->setup.fault[0] != '\0')
     play_fault(watch, job->obs.pts_ms);
-  pass_boundaries(watch, job->obs.pts_ms);
+  pass_events(watch, job->obs.pts_ms);
   if (job->frame != NULL)
     look(watch, perception, job);
   else {
@@ -212,8 +226,16 @@ static void wake(MnkWatch *watch) {
     mnk_looker_wake(watch->looker, watch);
 }
 
+static void note_event(MnkWatch *watch, MnkMessageType type, gint64 at_ms, GString *text) {
+  Event *event = g_new(Event, 1);
+  *event = (Event){at_ms, type, text};
+  mnk_queue_push(watch->events, event);
+  watch->new_shot = TRUE;
+  wake(watch);
+}
+
 static void note_boundary(MnkWatch *watch, const MnkShotBoundary *boundary, guint32 epoch) {
-  MnkObservation *obs = g_new0(MnkObservation, 1);
+  g_autofree MnkObservation *obs = g_new0(MnkObservation, 1);
   gint64 offset = watch->setup.offset_ms;
   obs->type = MNK_OBS_CUT;
   obs->epoch = epoch;
@@ -223,8 +245,9 @@ static void note_boundary(MnkWatch *watch, const MnkShotBoundary *boundary, guin
   obs->cut_ms = boundary->start_ms + offset;
   obs->cut_end_ms = boundary->end_ms + offset;
   obs->cut_score = boundary->score;
-  mnk_queue_push(watch->boundaries, obs);
-  watch->new_shot = TRUE;
+  GString *text = g_string_new(NULL);
+  mnk_observation_write_json(obs, text);
+  note_event(watch, MNK_MSG_OBSERVATION, obs->cut_ms, text);
   if (watch->motion != NULL)
     mnk_motion_cut(watch->motion);
 }
@@ -281,10 +304,10 @@ static void take_frame(MnkWatch *watch, const MnkFrame *frame) {
     offer(watch, frame);
 }
 
-static void tell_gap(MnkWatch *watch) {
+static void note_gap(MnkWatch *watch) {
   gint64 start_ms, end_ms;
   mnk_source_last_gap(watch->source, &start_ms, &end_ms);
-  g_autoptr(GString) text = g_string_new(NULL);
+  GString *text = g_string_new(NULL);
   MnkJsonWriter w;
   mnk_json_writer_init(&w, text);
   mnk_json_begin_object(&w, NULL);
@@ -292,7 +315,7 @@ static void tell_gap(MnkWatch *watch) {
   mnk_json_add_int(&w, "end_ms", end_ms + watch->setup.offset_ms);
   mnk_json_add_string(&w, "why", "the source was away");
   mnk_json_end_object(&w);
-  send(watch, MNK_MSG_GAP, text);
+  note_event(watch, MNK_MSG_GAP, start_ms + watch->setup.offset_ms, text);
 }
 
 static void copy_counters(MnkWatch *watch) {
@@ -322,7 +345,7 @@ static void read_all(MnkWatch *watch, GError **error) {
     case MNK_READ_AUDIO:
       break;
     case MNK_READ_GAP:
-      tell_gap(watch);
+      note_gap(watch);
       break;
     case MNK_READ_END:
     case MNK_READ_ERROR:
@@ -403,7 +426,7 @@ MnkWatch *mnk_watch_new(const MnkWatchSetup *setup, guint32 number, int fd, MnkC
   g_mutex_init(&watch->lock);
   watch->jobs =
       mnk_queue_new(MAX_WAITING, live ? MNK_QUEUE_DROP_OLDEST : MNK_QUEUE_BLOCK, job_free);
-  watch->boundaries = mnk_queue_new(MAX_BOUNDARIES, MNK_QUEUE_DROP_OLDEST, g_free);
+  watch->events = mnk_queue_new(MAX_EVENTS, MNK_QUEUE_BLOCK, event_free);
   watch->gate = mnk_gate_new(setup->gate_mse, setup->gate_max_gap_ms);
   watch->shots = setup->cuts ? mnk_shots_new() : NULL;
   watch->motion = setup->camera_motion ? mnk_motion_new() : NULL;
@@ -438,12 +461,12 @@ void mnk_watch_unref(MnkWatch *watch) {
     return;
   mnk_source_free(watch->source);
   mnk_queue_free(watch->jobs);
-  mnk_queue_free(watch->boundaries);
+  mnk_queue_free(watch->events);
   mnk_gate_free(watch->gate);
   mnk_shots_free(watch->shots);
   mnk_motion_free(watch->motion);
   g_clear_error(&watch->failure);
-  g_free(watch->next_boundary);
+  g_clear_pointer(&watch->next_event, event_free);
   mnk_watch_setup_clear(&watch->setup);
   g_mutex_clear(&watch->lock);
   if (watch->fd >= 0)
