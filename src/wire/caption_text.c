@@ -113,14 +113,27 @@ void mnk_srt_write_cue(GString *out, guint number, const MnkCaption *caption) {
   g_string_append(out, "\r\n");
 }
 
-/* 0:04, 1:02:03: whole seconds, rounded, so that neighbours still meet. */
-static void append_clock(GString *out, gint64 ms) {
-  gint64 s = (MAX(ms, 0) + 500) / 1000;
+static gint64 rounded(gint64 ms, gint64 step) {
+  return (MAX(ms, 0) + step / 2) / step * step;
+}
+
+/* 0:04, 1:02:03, or 0:04.5 in steps of less than a second; rounded, so that neighbours still meet.
+ */
+static void append_clock(GString *out, gint64 ms, gint64 step) {
+  gint64 at = rounded(ms, step), s = at / 1000;
   if (s >= 3600)
     g_string_append_printf(out, "%" G_GINT64_FORMAT ":%02" G_GINT64_FORMAT, s / 3600, s / 60 % 60);
   else
     g_string_append_printf(out, "%" G_GINT64_FORMAT, s / 60);
   g_string_append_printf(out, ":%02" G_GINT64_FORMAT, s % 60);
+  if (step < 1000)
+    g_string_append_printf(out, ".%" G_GINT64_FORMAT, at / 100 % 10);
+}
+
+/* Whole seconds, but tenths for an interval that would look empty. */
+static gint64 clock_step(const MnkCaption *caption) {
+  gboolean empty = rounded(caption->start_ms, 1000) == rounded(caption->end_ms, 1000);
+  return empty && rounded(caption->start_ms, 100) != rounded(caption->end_ms, 100) ? 100 : 1000;
 }
 
 /* Safe for a terminal, on one line. */
@@ -132,9 +145,10 @@ static void append_terminal_text(GString *out, const char *text) {
 
 void mnk_text_write_line(GString *out, const MnkCaption *caption) {
   g_string_append_c(out, '[');
-  append_clock(out, caption->start_ms);
+  gint64 step = clock_step(caption);
+  append_clock(out, caption->start_ms, step);
   g_string_append(out, " - ");
-  append_clock(out, caption->end_ms);
+  append_clock(out, caption->end_ms, step);
   g_string_append(out, "]  ");
   if (caption->text && *caption->text) {
     append_terminal_text(out, caption->text);
