@@ -83,10 +83,13 @@ static void on_ended(const GError *error, gpointer user) {
 /* The first Ctrl-C ends cleanly, the second at once. */
 static gboolean on_signal(gpointer user) {
   Job *job = user;
-  if (job->interrupts++ > 0)
-    g_main_loop_quit(job->loop);
-  else
+  if (job->interrupts++ == 0) {
     mnk_stream_stop(job->stream);
+    return G_SOURCE_CONTINUE;
+  }
+  if (job->failure == NULL)
+    job->failure = g_error_new_literal(MNK_ERROR, MNK_ERROR_CANCELLED, "stopped");
+  g_main_loop_quit(job->loop);
   return G_SOURCE_CONTINUE;
 }
 

@@ -25,11 +25,16 @@ static void tell_ended(Worker *worker, guint32 number, const GError *error) {
   mnk_channel_send(worker->channel, MNK_MSG_ENDED, number, text->str, text->len, -1, -1, NULL);
 }
 
+/* What the worker may write: compiled models, and the camera's device for setting its format. */
 static gboolean confine(const MnkWorkerSetup *setup, GError **error) {
   if (!setup->sandbox)
     return TRUE;
-  const char *const writable[] = {setup->cache_dir, setup->device[0] != '\0' ? setup->device : NULL,
-                                  NULL};
+  const char *writable[3] = {NULL};
+  guint n = 0;
+  if (g_file_test(setup->cache_dir, G_FILE_TEST_IS_DIR))
+    writable[n++] = setup->cache_dir;
+  if (g_file_test(setup->device, G_FILE_TEST_EXISTS))
+    writable[n++] = setup->device;
   MnkSandboxConfig config = {
       .max_memory = setup->max_memory, .network = setup->network, .writable = writable};
   return mnk_sandbox_enter(&config, error);
