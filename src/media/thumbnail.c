@@ -5,8 +5,11 @@
 #include "media/libav_priv.h"
 #include "media/scaler_priv.h"
 
-/* A cell of the grid is the mean of this many rows by this many columns of samples. */
-enum { ROWS = 4, COLUMNS = 4, SIDE_MAX = 256 };
+/* A cell of the grid is the mean of this many rows by this many columns of samples: of 720p at 64 x
+ * 64 about every fifth pixel each way. More rows cost more than they tell: memory is what takes
+ * time. */
+enum { ROWS = 2, COLUMNS = 4, SIDE_MAX = 256 };
+enum { CACHE_LINE = 64, FETCH_AHEAD = 4 };
 
 /* One component of a picture as it lies in memory. */
 typedef struct {
@@ -60,31 +63,56 @@ static void add_row_16(const guint8 *row, const int *offsets, int cells, int shi
       sums[i] += (row[offsets[k]] | row[offsets[k] + 1] << 8) >> shift;
 }
 
-/* The mean of a cell at 8 bits and full range. */
-static guint8 level(const Component *c, guint32 sum) {
-  float mean = (float)sum / (ROWS * COLUMNS * (1 << (c->depth - 8)));
-  if (!c->full_range)
-    mean = c->chroma ? (mean - 128) * (255 / 224.0f) + 128 : (mean - 16) * (255 / 219.0f);
-  return (guint8)(CLAMP(mean, 0, 255) + 0.5f);
+/* From the sum of a cell to a level of 8 bits and full range: sum * gain + offset. */
+typedef struct {
+  float gain, offset;
+} Scale;
+
+static Scale scale_of(const Component *c) {
+  float one = 1.0f / (float)(ROWS * COLUMNS * (1 << (c->depth - 8)));
+  if (c->full_range)
+    return (Scale){one, 0.5f};
+  return c->chroma ? (Scale){one * (255 / 224.0f), 128.5f - 128 * (255 / 224.0f)}
+                   : (Scale){one * (255 / 219.0f), 0.5f - 16 * (255 / 219.0f)};
+}
+
+static void write_levels(const guint32 *sums, int cells, Scale scale, guint8 *out, int out_step) {
+  for (int i = 0; i < cells; i++, out += out_step) {
+    int value = (int)((float)sums[i] * scale.gain + scale.offset);
+    *out = (guint8)CLAMP(value, 0, 255);
+  }
+}
+
+/* The rows lie far apart and the processor does not guess the next one: waiting for memory would be
+ * four fifths of the time. */
+static void fetch_row(const guint8 *row, gssize length) {
+  for (gssize i = 0; i < length; i += CACHE_LINE)
+    __builtin_prefetch(row + i);
+}
+
+static const guint8 *sample_row(const Component *c, int height, int number) {
+  gint64 y = (2 * number + 1) * (gint64)c->height / (2 * height * ROWS);
+  return c->bytes + MIN(y, c->height - 1) * c->stride;
 }
 
 /* out_step: bytes from one cell to the next. */
 static void average_grid(const Component *c, int width, int height, guint8 *out, int out_step) {
+  const Scale scale = scale_of(c);
   int offsets[SIDE_MAX * COLUMNS];
   for (int i = 0; i < width * COLUMNS; i++)
     offsets[i] = (int)((2 * i + 1) * (gint64)c->width / (2 * width * COLUMNS)) * c->step;
   for (int j = 0; j < height; j++) {
     guint32 sums[SIDE_MAX] = {0};
     for (int k = 0; k < ROWS; k++) {
-      gint64 y = (2 * (j * ROWS + k) + 1) * (gint64)c->height / (2 * height * ROWS);
-      const guint8 *row = c->bytes + y * c->stride;
+      const guint8 *row = sample_row(c, height, j * ROWS + k);
+      fetch_row(sample_row(c, height, j * ROWS + k + FETCH_AHEAD), (gssize)c->width * c->step);
       if (c->depth + c->shift == 8)
         add_row_8(row, offsets, width, sums);
       else
         add_row_16(row, offsets, width, c->shift, sums);
     }
-    for (int i = 0; i < width; i++, out += out_step)
-      *out = level(c, sums[i]);
+    write_levels(sums, width, scale, out, out_step);
+    out += (gssize)width * out_step;
   }
 }
 
