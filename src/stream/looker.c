@@ -5,6 +5,7 @@ enum { MAX_WATCHES = 256 };
 struct _MnkLooker {
   MnkPerception *perception;
   MnkChannel *channel;
+  guint wanted; /* parts */
   GThread *thread;
   MnkQueue *turns; /* of Turn: each watch at most once, so that none waits behind another's queue */
 };
@@ -29,7 +30,7 @@ static void tell_parts(MnkLooker *looker) {
   mnk_json_begin_object(&w, "faults");
   for (guint bit = 1; bit <= MNK_PART_TEXT; bit <<= 1) {
     const char *fault = mnk_perception_fault(looker->perception, (MnkPart)bit);
-    if (fault != NULL)
+    if (fault != NULL && (looker->wanted & bit))
       mnk_json_add_string(&w, mnk_part_name((MnkPart)bit), fault);
   }
   mnk_json_end_object(&w);
@@ -57,6 +58,7 @@ MnkLooker *mnk_looker_new(const MnkPerceptionConfig *config, MnkChannel *channel
   MnkLooker *looker = g_new0(MnkLooker, 1);
   looker->perception = g_steal_pointer(&perception);
   looker->channel = channel;
+  looker->wanted = config->parts;
   looker->turns = mnk_queue_new(MAX_WATCHES, MNK_QUEUE_BLOCK, turn_free);
   looker->thread = g_thread_new("looker", run, looker);
   return looker;

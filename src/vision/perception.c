@@ -61,7 +61,7 @@ static void check_files(const MnkPerception *perception, Part *part) {
     if (!entry)
       why = g_strdup_printf("the manifest has no model \"%s\"", part->ops->models[i]);
     if (!entry || mnk_models_check(perception->models_dir, entry, FALSE, &why) != MNK_MODEL_OK) {
-      switch_off(part, why);
+      part->fault = g_steal_pointer(&why); /* told by who asks which parts work */
       return;
     }
   }
