@@ -30,6 +30,7 @@ typedef struct {
   const MnkTrack *tracks;
   guint n;
   double width, height;
+  double tolerances[MOTION_POINTS]; /* squared */
 } Scene;
 
 static void place(const Scene *s, guint i, double *x, double *y) {
@@ -37,12 +38,19 @@ static void place(const Scene *s, guint i, double *x, double *y) {
   *y = (double)s->tracks[i].y - (s->height - 1) / 2;
 }
 
-/* How far track i ends from where the fit sends it, in tolerances. */
+/* How far track i ends from where the fit sends it, in tolerances, squared. */
 static double deviation(const Scene *s, const Fit *f, guint i) {
   double x, y, u = (double)s->tracks[i].u, v = (double)s->tracks[i].v;
   place(s, i, &x, &y);
   double ex = f->a * x - f->b * y + f->tx - x - u, ey = f->b * x + f->a * y + f->ty - y - v;
-  return hypot(ex, ey) / (TOLERANCE + TOLERANCE_PART * hypot(u, v));
+  return (ex * ex + ey * ey) / s->tolerances[i];
+}
+
+static void set_tolerances(const MnkTrack *tracks, guint n, double *tolerances) {
+  for (guint i = 0; i < n; i++) {
+    double tolerance = TOLERANCE + TOLERANCE_PART * hypot((double)tracks[i].u, (double)tracks[i].v);
+    tolerances[i] = tolerance * tolerance;
+  }
 }
 
 static gboolean at_border(const Scene *s, guint i) {
@@ -103,8 +111,8 @@ static Fit best_hypothesis(const Scene *s) {
 static gboolean refine(const Scene *s, Fit *fit) {
   double w = 0, x0 = 0, y0 = 0, u0 = 0, v0 = 0, weights[MOTION_POINTS];
   for (guint i = 0; i < s->n; i++) {
-    double d = s->tracks[i].found ? deviation(s, fit, i) / 1.5 : 1, x, y;
-    weights[i] = d < 1 ? (1 - d * d) * (1 - d * d) : 0;
+    double d = s->tracks[i].found ? deviation(s, fit, i) / 2 : 1, x, y;
+    weights[i] = d < 1 ? (1 - d) * (1 - d) : 0;
     place(s, i, &x, &y);
     w += weights[i];
     x0 += weights[i] * x;
@@ -162,6 +170,7 @@ gboolean mnk_similarity_fit(const MnkTrack *tracks, guint n, int width, int heig
   if (n < BLOCKS_MIN || n > MOTION_POINTS || !is_spread(&scene))
     return FALSE;
 
+  set_tolerances(tracks, n, scene.tolerances);
   Fit fit = best_hypothesis(&scene);
   for (int k = 0; k < REFINEMENTS; k++)
     if (!refine(&scene, &fit))

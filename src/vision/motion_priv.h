@@ -17,7 +17,7 @@ typedef struct {
   float *luma[MOTION_LEVELS]; /* owned */
 } MnkPyramid;
 
-/* luma: width x height bytes, both between 32 and 2 * MOTION_SIDE. */
+/* luma: width x height bytes, both between 32 and MOTION_SIDE. */
 MnkPyramid *mnk_pyramid_new(const guint8 *luma, int width, int height);
 void mnk_pyramid_free(MnkPyramid *pyramid);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkPyramid, mnk_pyramid_free)

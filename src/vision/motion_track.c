@@ -7,16 +7,19 @@
 #include <string.h>
 
 enum {
-  RADIUS = 4, /* blocks of 9x9 */
-  SIDE = 2 * RADIUS + 1,
+  SIDE = 8, /* of a block; the loops over a row are as long as a vector register likes */
   BLOCK = SIDE * SIDE,
-  ITERATIONS = 8,
+  PATCH_ROWS = SIDE + 2, /* a block and its neighbours, for gradients */
+  PATCH_COLUMNS = SIDE + 4,
+  ITERATIONS = 7,
+  COARSE_PIXELS = (MOTION_SIDE >> (MOTION_LEVELS - 1)) * (MOTION_SIDE >> (MOTION_LEVELS - 1)),
   CELL = 13, /* one block is chosen in each cell of this side */
-  CANDIDATE_STEP = 3,
 };
 
+static const float MIDDLE = (SIDE - 1) / 2.0f;
 static const float TEXTURE_MIN = 8.0f;   /* smaller eigenvalue of the mean structure tensor */
 static const float MISMATCH_MAX = 0.35f; /* of the block's variance */
+static const float CONVERGED = 0.02f;    /* pixels */
 
 typedef struct {
   int width, height;
@@ -57,32 +60,40 @@ void mnk_pyramid_free(MnkPyramid *pyramid) {
 
 /* ---- The shift of the whole picture ---- */
 
-static float mean_of(Plane p) {
+/* Integers, in 1/16, less the mean: their sums may be taken in any order, and so many at once. */
+static void level_out(Plane p, gint16 *out) {
+  int n = p.width * p.height;
   float sum = 0;
-  for (int i = 0; i < p.width * p.height; i++)
+  for (int i = 0; i < n; i++)
     sum += p.luma[i];
-  return sum / (float)(p.width * p.height);
+  for (int i = 0; i < n; i++)
+    out[i] = (gint16)lrintf(16 * (p.luma[i] - sum / (float)n));
 }
 
-/* Mean absolute difference, less that of the means, where the pictures overlap. */
-static float shifted_difference(Plane a, Plane b, int dx, int dy, float offset) {
-  float sum = 0;
-  int x0 = MAX(0, -dx), x1 = a.width - MAX(0, dx);
-  int y0 = MAX(0, -dy), y1 = a.height - MAX(0, dy);
+/* Mean absolute difference where the pictures overlap. */
+static float shifted_difference(Plane size, const gint16 *a, const gint16 *b, int dx, int dy) {
+  int x0 = MAX(0, -dx), n = size.width - ABS(dx);
+  int y0 = MAX(0, -dy), y1 = MIN(size.height, size.height - dy);
+  gint64 sum = 0;
   for (int y = y0; y < y1; y++) {
-    const float *p = a.luma + y * a.width, *q = b.luma + (y + dy) * b.width + dx;
-    for (int x = x0; x < x1; x++)
-      sum += fabsf(p[x] - q[x] + offset);
+    const gint16 *p = a + y * size.width + x0, *q = b + (y + dy) * size.width + x0 + dx;
+    gint32 row = 0;
+    for (int x = 0; x < n; x++)
+      row += ABS(p[x] - q[x]);
+    sum += row;
   }
-  return sum / (float)((x1 - x0) * (y1 - y0));
+  return (float)sum / (float)(n * (y1 - y0));
 }
 
-static void find_whole_shift(Plane a, Plane b, int *best_dx, int *best_dy) {
-  float offset = mean_of(b) - mean_of(a), best = G_MAXFLOAT;
+static void find_whole_shift(Plane from, Plane to, int *best_dx, int *best_dy) {
+  gint16 a[COARSE_PIXELS], b[COARSE_PIXELS];
+  float best = G_MAXFLOAT;
   *best_dx = *best_dy = 0;
-  for (int dy = -a.height * 2 / 5; dy <= a.height * 2 / 5; dy++)
-    for (int dx = -a.width * 2 / 5; dx <= a.width * 2 / 5; dx++) {
-      float difference = shifted_difference(a, b, dx, dy, offset);
+  level_out(from, a);
+  level_out(to, b);
+  for (int dy = -from.height * 2 / 5; dy <= from.height * 2 / 5; dy++)
+    for (int dx = -from.width * 2 / 5; dx <= from.width * 2 / 5; dx++) {
+      float difference = shifted_difference(from, a, b, dx, dy);
       if (difference < best) {
         best = difference;
         *best_dx = dx;
@@ -96,88 +107,103 @@ static void find_whole_shift(Plane a, Plane b, int *best_dx, int *best_dy) {
 typedef struct {
   float luma[BLOCK], gx[BLOCK], gy[BLOCK];
   float xx, xy, yy; /* structure tensor, sums */
-  float mean, variance;
+  float variance;
 } Block;
 
-/* A SIDE x SIDE block around (x, y), between pixels. FALSE when it leaves the picture. */
-static gboolean sample(Plane p, float x, float y, float *out) {
-  float left = x - RADIUS, top = y - RADIUS;
+/* columns x rows pixels from (left, top) on, between pixels. FALSE when they leave the picture.
+ * Inlined, so that the loop over a row has a fixed length. */
+static G_ALWAYS_INLINE inline gboolean sample(Plane p, float left, float top, int columns, int rows,
+                                              float *restrict out) {
   int ix = (int)floorf(left), iy = (int)floorf(top);
-  if (ix < 0 || iy < 0 || ix + SIDE >= p.width || iy + SIDE >= p.height)
+  if (ix < 0 || iy < 0 || ix + columns >= p.width || iy + rows >= p.height)
     return FALSE;
   float fx = left - (float)ix, fy = top - (float)iy;
   float w00 = (1 - fx) * (1 - fy), w01 = fx * (1 - fy), w10 = (1 - fx) * fy, w11 = fx * fy;
-  for (int j = 0; j < SIDE; j++) {
-    const float *row = p.luma + (iy + j) * p.width + ix, *next = row + p.width;
-    for (int i = 0; i < SIDE; i++)
-      out[j * SIDE + i] = w00 * row[i] + w01 * row[i + 1] + w10 * next[i] + w11 * next[i + 1];
+  for (int j = 0; j < rows; j++) {
+    const float *restrict row = p.luma + (iy + j) * p.width + ix;
+    const float *restrict next = row + p.width;
+    for (int i = 0; i < columns; i++)
+      out[j * columns + i] = w00 * row[i] + w01 * row[i + 1] + w10 * next[i] + w11 * next[i + 1];
   }
   return TRUE;
+}
+
+/* Eight sums side by side, so that the compiler may use vectors. */
+static inline float sum_products(const float *restrict a, const float *restrict b) {
+  float lanes[SIDE] = {0}, sum = 0;
+  for (int j = 0; j < SIDE; j++)
+    for (int i = 0; i < SIDE; i++)
+      lanes[i] += a[j * SIDE + i] * b[j * SIDE + i];
+  for (int i = 0; i < SIDE; i++)
+    sum += lanes[i];
+  return sum;
+}
+
+static inline float mean_of(const float *a) {
+  float lanes[SIDE] = {0}, sum = 0;
+  for (int j = 0; j < SIDE; j++)
+    for (int i = 0; i < SIDE; i++)
+      lanes[i] += a[j * SIDE + i];
+  for (int i = 0; i < SIDE; i++)
+    sum += lanes[i];
+  return sum / BLOCK;
 }
 
 static gboolean block_init(Block *block, Plane p, float x, float y) {
-  float right[BLOCK], below[BLOCK];
-  if (!sample(p, x - 1, y, block->gx) || !sample(p, x + 1, y, right) ||
-      !sample(p, x, y - 1, block->gy) || !sample(p, x, y + 1, below) ||
-      !sample(p, x, y, block->luma))
+  float patch[PATCH_ROWS * PATCH_COLUMNS];
+  if (!sample(p, x - MIDDLE - 1, y - MIDDLE - 1, PATCH_COLUMNS, PATCH_ROWS, patch))
     return FALSE;
-  block->xx = block->xy = block->yy = block->mean = block->variance = 0;
-  for (int i = 0; i < BLOCK; i++) {
-    block->gx[i] = (right[i] - block->gx[i]) / 2;
-    block->gy[i] = (below[i] - block->gy[i]) / 2;
-    block->xx += block->gx[i] * block->gx[i];
-    block->xy += block->gx[i] * block->gy[i];
-    block->yy += block->gy[i] * block->gy[i];
-    block->mean += block->luma[i] / BLOCK;
-  }
+  for (int j = 0; j < SIDE; j++)
+    for (int i = 0; i < SIDE; i++) {
+      const float *q = patch + (j + 1) * PATCH_COLUMNS + i + 1;
+      block->luma[j * SIDE + i] = q[0];
+      block->gx[j * SIDE + i] = (q[1] - q[-1]) / 2;
+      block->gy[j * SIDE + i] = (q[PATCH_COLUMNS] - q[-PATCH_COLUMNS]) / 2;
+    }
+  /* Without their mean: the level of light may differ. */
+  float mean = mean_of(block->luma);
   for (int i = 0; i < BLOCK; i++)
-    block->variance += (block->luma[i] - block->mean) * (block->luma[i] - block->mean) / BLOCK;
+    block->luma[i] -= mean;
+  block->xx = sum_products(block->gx, block->gx);
+  block->xy = sum_products(block->gx, block->gy);
+  block->yy = sum_products(block->gy, block->gy);
+  block->variance = sum_products(block->luma, block->luma) / BLOCK;
   return TRUE;
 }
 
-static float smaller_eigenvalue(const Block *b) {
-  float half = (b->xx + b->yy) / 2, difference = (b->xx - b->yy) / 2;
-  return (half - sqrtf(difference * difference + b->xy * b->xy)) / BLOCK;
+/* What of the picture at (x, y) is not the block, without the means. FALSE outside the picture. */
+static gboolean subtract(const Block *block, Plane to, float x, float y, float *rest) {
+  if (!sample(to, x - MIDDLE, y - MIDDLE, SIDE, SIDE, rest))
+    return FALSE;
+  float mean = mean_of(rest);
+  for (int i = 0; i < BLOCK; i++)
+    rest[i] -= mean + block->luma[i];
+  return TRUE;
 }
 
 /* ---- Tracking one block ---- */
 
-/* Mean squared difference without that of the means; G_MAXFLOAT outside the picture. */
 static float mismatch(const Block *block, Plane to, float x, float y) {
-  float found[BLOCK], sum = 0, squares = 0;
-  if (!sample(to, x, y, found))
-    return G_MAXFLOAT;
-  for (int i = 0; i < BLOCK; i++) {
-    float e = found[i] - block->luma[i];
-    sum += e;
-    squares += e * e;
-  }
-  return squares / BLOCK - sum * sum / (BLOCK * BLOCK);
+  float rest[BLOCK];
+  return subtract(block, to, x, y, rest) ? sum_products(rest, rest) / BLOCK : G_MAXFLOAT;
 }
 
-/* Gauss-Newton steps on the shift (u, v); the level of light may differ. FALSE: lost. */
+/* Gauss-Newton steps on the shift (u, v). FALSE: it left the picture. */
 static gboolean refine(const Block *block, Plane to, float x, float y, float *u, float *v) {
   float determinant = block->xx * block->yy - block->xy * block->xy;
   if (determinant < 1e-3f)
     return TRUE;
   for (int iteration = 0; iteration < ITERATIONS; iteration++) {
-    float found[BLOCK], offset = 0, ex = 0, ey = 0;
-    if (!sample(to, x + *u, y + *v, found))
+    float rest[BLOCK];
+    if (!subtract(block, to, x + *u, y + *v, rest))
       return FALSE;
-    for (int i = 0; i < BLOCK; i++)
-      offset += (found[i] - block->luma[i]) / BLOCK;
-    for (int i = 0; i < BLOCK; i++) {
-      float e = found[i] - block->luma[i] - offset;
-      ex += e * block->gx[i];
-      ey += e * block->gy[i];
-    }
+    float ex = sum_products(rest, block->gx), ey = sum_products(rest, block->gy);
     float du = (block->xy * ey - block->yy * ex) / determinant;
     float dv = (block->xy * ex - block->xx * ey) / determinant;
-    float length = hypotf(du, dv);
-    float step = length > 2 ? 2 / length : 1;
+    float length = sqrtf(du * du + dv * dv), step = length > 2 ? 2 / length : 1;
     *u += du * step;
     *v += dv * step;
-    if (length < 0.02f)
+    if (length < CONVERGED)
       break;
   }
   return TRUE;
@@ -217,18 +243,66 @@ static void track(const MnkPyramid *from, const MnkPyramid *to, const float star
                MISMATCH_MAX * block.variance + TEXTURE_MIN;
 }
 
-/* The place in the cell where the block has most texture. FALSE when it has too little. */
-static gboolean choose_place(Plane p, int left, int top, MnkTrack *out) {
+/* ---- Choosing blocks ---- */
+
+/* Sums of the structure tensor over all above and left, for sums over any rectangle. */
+typedef struct {
+  int stride;
+  double *xx, *xy, *yy; /* owned as one piece, xx first */
+} Texture;
+
+static void texture_clear(Texture *texture) {
+  g_free(texture->xx);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Texture, texture_clear)
+
+static void texture_init(Texture *texture, Plane p) {
+  gsize n = (gsize)(p.width + 1) * (gsize)(p.height + 1);
+  texture->stride = p.width + 1;
+  texture->xx = g_new0(double, 3 * n);
+  texture->xy = texture->xx + n;
+  texture->yy = texture->xy + n;
+  for (int y = 1; y + 1 < p.height; y++) {
+    double xx = 0, xy = 0, yy = 0;
+    for (int x = 1; x < p.width; x++) {
+      const float *q = p.luma + y * p.width + x;
+      double gx = x + 1 < p.width ? (double)(q[1] - q[-1]) / 2 : 0;
+      double gy = (double)(q[p.width] - q[-p.width]) / 2;
+      int at = (y + 1) * texture->stride + x + 1, above = at - texture->stride;
+      xx += gx * gx;
+      xy += gx * gy;
+      yy += gy * gy;
+      texture->xx[at] = texture->xx[above] + xx;
+      texture->xy[at] = texture->xy[above] + xy;
+      texture->yy[at] = texture->yy[above] + yy;
+    }
+  }
+}
+
+static double over_block(const Texture *texture, const double *sums, int left, int top) {
+  const double *p = sums + top * texture->stride + left, *q = p + SIDE * texture->stride;
+  return q[SIDE] - q[0] - p[SIDE] + p[0];
+}
+
+/* The smaller eigenvalue of the block's mean structure tensor. */
+static float texture_at(const Texture *texture, int left, int top) {
+  double xx = over_block(texture, texture->xx, left, top);
+  double xy = over_block(texture, texture->xy, left, top);
+  double yy = over_block(texture, texture->yy, left, top);
+  double half = (xx + yy) / 2, difference = (xx - yy) / 2;
+  return (float)((half - sqrt(difference * difference + xy * xy)) / BLOCK);
+}
+
+/* The place in the cell where a block has most texture. FALSE when it has too little. */
+static gboolean choose_place(const Texture *texture, Plane p, int left, int top, MnkTrack *out) {
   float best = TEXTURE_MIN;
-  Block block;
-  for (int y = top; y < top + CELL; y += CANDIDATE_STEP)
-    for (int x = left; x < left + CELL; x += CANDIDATE_STEP) {
-      if (!block_init(&block, p, (float)x, (float)y))
-        continue;
-      float texture = smaller_eigenvalue(&block);
-      if (texture > best) {
-        best = texture;
-        *out = (MnkTrack){.x = (float)x, .y = (float)y};
+  for (int y = MAX(top - SIDE / 2, 2); y < MIN(top - SIDE / 2 + CELL, p.height - SIDE - 2); y++)
+    for (int x = MAX(left - SIDE / 2, 2); x < MIN(left - SIDE / 2 + CELL, p.width - SIDE - 2);
+         x++) {
+      float value = texture_at(texture, x, y);
+      if (value > best) {
+        best = value;
+        *out = (MnkTrack){.x = (float)x + MIDDLE, .y = (float)y + MIDDLE};
       }
     }
   return best > TEXTURE_MIN;
@@ -240,10 +314,12 @@ guint mnk_motion_track(const MnkPyramid *from, const MnkPyramid *to, MnkTrack *t
   const float start[2] = {(float)(dx * (1 << coarse)), (float)(dy * (1 << coarse))};
 
   Plane finest = plane_of(from, 0);
+  g_auto(Texture) texture;
+  texture_init(&texture, finest);
   guint n = 0;
   for (int top = 0; top + CELL <= finest.height; top += CELL)
     for (int left = 0; left + CELL <= finest.width && n < MOTION_POINTS; left += CELL)
-      if (choose_place(finest, left, top, &tracks[n]))
+      if (choose_place(&texture, finest, left, top, &tracks[n]))
         track(from, to, start, &tracks[n++]);
   return n;
 }

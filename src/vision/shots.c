@@ -6,7 +6,7 @@
 enum {
   /* Frames nearer than this to the last one are left out: the trace reaches 3 s at any rate. */
   STEP_MIN_MS = 12,
-  BLEND_EVERY_MS = 33,    /* how often blends are looked for */
+  BLEND_EVERY_MS = 60,    /* how often blends are looked for */
   BLEND_WAIT_MS = 360,    /* how long a blend that was found waits for a better reading,
                            and a quarter of its length */
   BLANK_HOLD_MS = 1000,   /* a longer blank is a shot of its own */
@@ -91,8 +91,8 @@ static void take_blend(MnkShots *shots) {
     return;
   shots->blending = FALSE;
   MnkShotBoundary boundary = {.kind = MNK_CUT_SOFT,
-                              .start_ms = pts(shots, blend->first_mixed),
-                              .end_ms = pts(shots, blend->last_mixed),
+                              .start_ms = blend->start_ms,
+                              .end_ms = blend->end_ms,
                               .score = blend->score};
   if (is_blended_cut(shots, blend)) {
     boundary.kind = MNK_CUT_HARD;
@@ -111,7 +111,7 @@ static void take_cut(MnkShots *shots, guint64 n, float score) {
   gboolean from_blank = mnk_trace_is_blank(shots->trace, n - 1);
   gboolean to_blank = mnk_trace_is_blank(shots->trace, n);
   /* What ends at the cut is a misreading of the cut. */
-  if (shots->blending && boundary.start_ms - pts(shots, shots->blend.last_mixed) > BLENDED_CUT_MS)
+  if (shots->blending && boundary.start_ms - shots->blend.end_ms > BLENDED_CUT_MS)
     take_blend(shots);
   shots->blending = FALSE;
   if (to_blank && !from_blank)
@@ -157,9 +157,8 @@ static void decide_blends(MnkShots *shots) {
   }
   if (!shots->blending)
     return;
-  gint64 end = pts(shots, shots->blend.last_mixed);
-  gint64 length = end - pts(shots, shots->blend.first_mixed);
-  if (now - end >= BLEND_WAIT_MS + length / 4)
+  gint64 length = shots->blend.end_ms - shots->blend.start_ms;
+  if (now - shots->blend.end_ms >= BLEND_WAIT_MS + length / 4)
     take_blend(shots);
 }
 

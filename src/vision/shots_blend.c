@@ -241,6 +241,8 @@ static gboolean describe(const Pair *pair, MnkBlend *out) {
   *out = (MnkBlend){.first_mixed = first,
                     .score = 1 - residual / RESIDUAL_MEAN_MAX,
                     .last_mixed = last,
+                    .start_ms = mnk_trace_pts(pair->trace, first),
+                    .end_ms = mnk_trace_pts(pair->trace, last),
                     .from_blank = pair->aa == 0,
                     .to_blank = pair->bb == 0};
   return TRUE;

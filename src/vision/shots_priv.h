@@ -15,6 +15,7 @@ gboolean mnk_cut_at(const MnkTrace *trace, guint64 first, guint64 n, float *scor
  */
 typedef struct {
   guint64 first_mixed, last_mixed;
+  gint64 start_ms, end_ms;       /* of these two; the trace may have forgotten the first */
   gboolean from_blank, to_blank; /* a fade-in or a fade-out alone */
   float score;                   /* 0..1 */
 } MnkBlend;

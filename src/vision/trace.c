@@ -96,7 +96,9 @@ static gint32 dot(const gint16 *restrict a, const gint16 *restrict b, int n) {
 gboolean mnk_trace_push(MnkTrace *trace, const MnkFrame *frame) {
   guint8 uv[TRACE_CHROMA];
   MnkSignature *s = &trace->frames[slot(trace->next)];
-  if (trace->next - trace->first == TRACE_CAPACITY)
+  while (trace->next > trace->first &&
+         (trace->next - trace->first == TRACE_CAPACITY ||
+          frame->pts_ms - mnk_trace_pts(trace, trace->first) > TRACE_KEEP_MS))
     trace->first++;
   if (!mnk_frame_thumbnail(frame, s->luma, TRACE_WIDTH, TRACE_HEIGHT))
     return FALSE;

@@ -20,7 +20,8 @@ enum {
   TRACE_LUMA_BINS = 16,
   TRACE_CHROMA_BINS = 8, /* a side */
   TRACE_BINS = TRACE_LUMA_BINS + TRACE_CHROMA_BINS * TRACE_CHROMA_BINS,
-  TRACE_CAPACITY = 224, /* 3.7 s at 60 frames a second */
+  TRACE_KEEP_MS = 3700,
+  TRACE_CAPACITY = 224, /* as long at 60 frames a second */
 };
 
 typedef enum {
