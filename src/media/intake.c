@@ -48,6 +48,8 @@ static void return_from_absence(MnkSource *source, gint64 raw_us) {
   gint64 away_us = mnk_clock_mono_us(source->clock) - source->absence.last_mono_us;
   gint64 end_us = MAX(start_us, source->timeline.last_us + away_us);
   mnk_timeline_restart(&source->timeline, raw_us, end_us, TRUE);
+  if (raw_us == MNK_NO_TIME) /* it will be placed behind the last one */
+    source->timeline.last_us = end_us - source->timeline.frame_us;
   source->absence.away = FALSE;
   push_ready(source, MNK_READ_GAP, NULL, NULL);
   MnkReady *gap = g_queue_peek_tail(&source->ready);

@@ -146,11 +146,10 @@ static gboolean open_rtsp(MnkSource *source, GError **error) {
   AVDictionary *options = NULL;
   av_dict_set(&options, "rtsp_transport", source->config.rtsp_udp ? "udp" : "tcp", 0);
   av_dict_set(&options, "protocol_whitelist", "rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,crypto", 0);
-  if (source->config.timeout_ms > 0)
-    av_dict_set_int(&options, "timeout", source->config.timeout_ms * 1000, 0);
   int code = open_input(source, format, input, &options);
   if (code < 0) {
-    set_rtsp_error(error, source, code);
+    /* What libavformat says when it was interrupted depends on where it was. */
+    set_rtsp_error(error, source, mnk_interrupt_asked(&source->interrupt) ? AVERROR_EXIT : code);
     return FALSE;
   }
   if (mnk_input_open_streams(source, error))
