@@ -4,13 +4,15 @@
 
 /* What a fact needs to be one; chosen on the pictures listed in docs/figures.md. */
 static const float MIN_LABEL = 0.25f;   /* mean over the scene's frames */
+static const float MIN_BROAD = 0.6f;    /* of a word so broad that noise adds up to it */
 static const float MIN_TRACK = 0.3f;    /* mean score of a track that was seen several times */
 static const float MIN_ONCE = 0.45f;    /* of one that was seen once */
 static const float MIN_PRESENCE = 0.3f; /* share of the scene's frames */
 static const float MIN_FACE = 0.5f;
-static const float PAN_SPEED = 0.035f;  /* picture widths per second */
-static const float ZOOM_SPEED = 0.03f;  /* log scale per second */
-static const float CAMERA_SHARE = 0.5f; /* of the scene's time */
+static const float PAN_SPEED = 0.05f;     /* picture widths per second */
+static const float ZOOM_SPEED = 0.03f;    /* log scale per second */
+static const float CAMERA_SHARE = 0.6f;   /* of the scene's time, */
+static const gint64 CAMERA_MIN_MS = 1500; /* and at least so long */
 
 /* ---- objects ---- */
 
@@ -131,9 +133,16 @@ static MnkFact *object_like(const GPtrArray *facts, const char *name) {
   return NULL;
 }
 
+/* "Animal" is the sum over some four hundred classes. */
+static float least_score(const MnkConcept *concept) {
+  gboolean broad = concept->broader == NULL && concept->kind == MNK_CONCEPT_ANIMAL;
+  return broad ? MIN_BROAD : MIN_LABEL;
+}
+
 static void add_label(MnkScene *scene, const char *name, float score, const MnkObservation *first,
                       const MnkObservation *last) {
-  if (score < MIN_LABEL || mnk_vocabulary_find(name) == NULL)
+  const MnkConcept *concept = mnk_vocabulary_find(name);
+  if (concept == NULL || score < least_score(concept))
     return;
   if (object_like(scene->facts, name) != NULL)
     return;
@@ -151,9 +160,13 @@ typedef struct {
 
 static void add_labels(MnkScene *scene, MnkObservation *const *seen, guint n) {
   g_autoptr(GHashTable) sums = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
-  guint frames = 0;
+  gboolean any_frame = FALSE;
+  guint counted = 0;
   for (guint i = 0; i < n; i++) {
-    frames += seen[i]->type == MNK_OBS_FRAME;
+    /* What holds on from the scene before counts only until a frame of this one was looked at. */
+    gboolean counts = seen[i]->type == MNK_OBS_FRAME || !any_frame;
+    any_frame |= seen[i]->type == MNK_OBS_FRAME;
+    counted += counts;
     for (guint k = 0; k < seen[i]->n_labels; k++) {
       const MnkLabel *label = &seen[i]->labels[k];
       LabelSum *sum = g_hash_table_lookup(sums, label->name);
@@ -163,7 +176,7 @@ static void add_labels(MnkScene *scene, MnkObservation *const *seen, guint n) {
         g_hash_table_insert(sums, (gpointer)label->name, sum);
       }
       sum->last = seen[i];
-      if (seen[i]->type == MNK_OBS_FRAME || frames == 0)
+      if (counts)
         sum->sum += label->score;
     }
   }
@@ -172,7 +185,7 @@ static void add_labels(MnkScene *scene, MnkObservation *const *seen, guint n) {
   g_hash_table_iter_init(&iter, sums);
   while (g_hash_table_iter_next(&iter, &name, &value)) {
     const LabelSum *sum = value;
-    add_label(scene, name, MIN(sum->sum / (float)MAX(frames, 1), 1), sum->first, sum->last);
+    add_label(scene, name, MIN(sum->sum / (float)MAX(counted, 1), 1), sum->first, sum->last);
   }
 }
 
@@ -268,7 +281,8 @@ static void add_camera(MnkScene *scene, MnkObservation *const *seen, guint n) {
       first = first != NULL ? first : seen[i];
       last = seen[i];
     }
-    if (agree < 2 || (float)agree < CAMERA_SHARE * (float)judged)
+    if (agree < 2 || agree * seen[0]->step_ms < CAMERA_MIN_MS ||
+        (float)agree < CAMERA_SHARE * (float)judged)
       continue;
     MnkFact *fact = mnk_fact_new(MNK_FACT_CAMERA, NAMES[k]);
     fact->score = MIN(inliers / (float)agree, 1);
