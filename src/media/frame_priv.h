@@ -14,9 +14,9 @@ typedef struct {
   MnkOrientation orientation; /* from picture to upright; identity for RGB and I420 */
 } MnkPicture;
 
-/* Takes the decoder's picture over. aspect: of one pixel, 0/x when unknown. The caller fills in
+/* Takes the decoder's pixels over. aspect: of one pixel, 0/x when unknown. The caller fills in
  * times and flags before it hands the frame on. */
-MnkFrame *mnk_frame_take_decoded(AVFrame *picture, MnkOrientation orientation, AVRational aspect);
+MnkFrame *mnk_frame_take_decoded(AVFrame *pixels, MnkOrientation orientation, AVRational aspect);
 /* An RGB or I420 frame with room for its pixels; NULL with MNK_ERROR_LIMIT when there is no memory.
  * Times and flags are copied from like, if given. */
 MnkFrame *mnk_frame_alloc(MnkFrameFormat format, int width, int height, const MnkFrame *like,

@@ -11,8 +11,8 @@ typedef struct {
   gint *stopped;
   gint64 deadline_us; /* g_get_monotonic_time(); 0: none */
 } MnkInterrupt;
-/* In the form of AVIOInterruptCB: 1 to stop. */
-int mnk_interrupt_asked(void *interrupt);
+/* In the form of AVIOInterruptCB, of an MnkInterrupt: 1 to stop. */
+int mnk_interrupt_asked(void *opaque);
 void mnk_interrupt_arm(MnkInterrupt *interrupt, gint64 timeout_ms); /* <= 0: no deadline */
 
 /* Reads a file descriptor, from its start where it can seek. Never moves the descriptor's own

@@ -98,7 +98,7 @@ static const guint8 *sample_row(const Component *c, int height, int number) {
 /* out_step: bytes from one cell to the next. */
 static void average_grid(const Component *c, int width, int height, guint8 *out, int out_step) {
   const Scale scale = scale_of(c);
-  int offsets[SIDE_MAX * COLUMNS];
+  int offsets[SIDE_MAX * COLUMNS] = {0};
   for (int i = 0; i < width * COLUMNS; i++)
     offsets[i] = (int)((2 * i + 1) * (gint64)c->width / (2 * width * COLUMNS)) * c->step;
   for (int j = 0; j < height; j++) {

@@ -111,6 +111,11 @@ char *clip_make(const char *name, const char *input, const char *output) {
   return g_steal_pointer(&path);
 }
 
+char *clip_coded(const char *name, const char *options) {
+  g_autofree char *input = clip_pattern("25");
+  return clip_make(name, input, options);
+}
+
 char *clip_write(const char *name, const void *bytes, gsize length) {
   char *path = g_build_filename(folder(), name, NULL);
   g_assert_true(g_file_set_contents(path, bytes, (gssize)length, NULL));

@@ -13,6 +13,9 @@ char *clip_pattern(const char *rate);
 /* Makes a file with the given options unless it is there; NULL after g_test_skip() when ffmpeg is
  * missing or cannot. Caller frees. */
 char *clip_make(const char *name, const char *input, const char *output);
+/* The pattern at 25 pictures a second, coded with the given options. */
+char *clip_coded(const char *name, const char *options);
+#define CLIP_H264 "-c:v libx264 -bf 2 -g 50 -preset veryfast "
 /* The number in a frame of the pattern, -1 when it is not one. */
 int clip_number(const MnkFrame *frame);
 
