@@ -198,7 +198,9 @@ static void judge_topic(MnkTopic *topic, const MnkContent *before) {
     return;
   const MnkConcept *broader = mnk_vocabulary_find(topic->exact->broader);
   if (broader == NULL) {
-    topic->band = MNK_BAND_UNSAID;
+    /* Which building is hard to see, that it is one is not. */
+    gboolean building = g_str_equal(topic->exact->name, "building");
+    topic->band = building ? MNK_BAND_PROBABLE : MNK_BAND_UNSAID;
     return;
   }
   topic->concept = broader;
@@ -217,11 +219,17 @@ static float salience(const MnkTopic *topic) {
   return KIND[topic->concept->kind] + topic->score + MIN(area(&topic->box), 0.5f);
 }
 
+/* Passers-by before a castle are not what the picture is of. */
+static float prominence(const MnkTopic *topic) {
+  gboolean trifle = topic->counted && area(&topic->box) < TRIFLE_AREA;
+  return salience(topic) - (trifle ? 1.0f : 0.0f);
+}
+
 static gint by_band_and_salience(gconstpointer a, gconstpointer b, gpointer user) {
   const MnkTopic *x = a, *y = b;
   if (x->band != y->band)
     return x->band < y->band ? -1 : 1;
-  float sx = salience(x), sy = salience(y);
+  float sx = prominence(x), sy = prominence(y);
   if (sx != sy)
     return sx > sy ? -1 : 1;
   return strcmp(x->exact->name, y->exact->name);

@@ -208,6 +208,64 @@ static void test_names_agree(Fixture *f, gconstpointer data) {
   g_assert_null(fact(scene(f, 0), MNK_FACT_OBJECT, "dog"));
 }
 
+/* Each picture alone: what the two models say of it, and the one word that is left. */
+static void test_one_word(Fixture *f, gconstpointer data) {
+  static const struct {
+    const char *object;
+    float object_score;
+    const char *label;
+    float label_score;
+    const char *said;
+  } CASES[] = {
+      {"cow", 0.46f, "dog", 0.70f, "animal"},     /* both know both: what is true of both */
+      {"cow", 0.46f, "dog", 0.85f, "dog"},        /* much surer */
+      {"sheep", 0.74f, "goat", 0.74f, "goat"},    /* the detector knows no goats */
+      {"bird", 0.52f, "animal", 0.96f, "animal"}, /* the classifier knows its birds */
+      {"cat", 0.55f, "animal", 0.67f, "cat"},     /* but few cats */
+      {"bird", 0.48f, "parrot", 0.89f, "parrot"}, {"car", 0.60f, "dog", 0.95f, "car"},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
+    MnkObservation obs = frame((gint64)i * 1000);
+    add_object(&obs, CASES[i].object, CASES[i].object_score, 0.1f, 0.1f, 0.7f, 0.7f);
+    add_label(&obs, CASES[i].label, CASES[i].label_score);
+    if (i > 0)
+      see_cut(f, MNK_CUT_HARD, (gint64)i * 1000, (gint64)i * 1000);
+    see(f, obs);
+  }
+  mnk_timeline_finish(f->timeline, G_N_ELEMENTS(CASES) * 1000);
+  g_assert_cmpuint(f->scenes->len, ==, G_N_ELEMENTS(CASES));
+  for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
+    const MnkFact *object = fact(scene(f, i), MNK_FACT_OBJECT, NULL);
+    g_assert_nonnull(object);
+    g_assert_cmpstr(object->name, ==, CASES[i].said);
+  }
+}
+
+/* A label that holds on from the scene before is worth no more than what was seen of it. */
+static void test_labels_that_hold_on(Fixture *f, gconstpointer data) {
+  for (gint64 t = 0; t < 20000; t += 1000) {
+    MnkObservation obs = frame(t);
+    if (t == 0 || t == 14000)
+      add_label(&obs, "cat", 0.3f);
+    else
+      obs.type = MNK_OBS_DUPLICATE;
+    see(f, obs);
+  }
+  mnk_timeline_finish(f->timeline, 20000);
+  g_assert_cmpuint(f->scenes->len, ==, 2);
+  g_assert_cmpfloat_with_epsilon(fact(scene(f, 1), MNK_FACT_SCENE, "cat")->score, 0.3f, 0.01f);
+}
+
+static void test_noise_is_no_animal(Fixture *f, gconstpointer data) {
+  MnkObservation obs = frame(0);
+  add_label(&obs, "animal", 0.5f);
+  add_label(&obs, "building", 0.4f);
+  see(f, obs);
+  mnk_timeline_finish(f->timeline, 40);
+  g_assert_null(fact(scene(f, 0), MNK_FACT_SCENE, "animal"));
+  g_assert_nonnull(fact(scene(f, 0), MNK_FACT_SCENE, "building"));
+}
+
 static void test_moves_left(Fixture *f, gconstpointer data) {
   for (gint64 t = 0; t < 6000; t += 1000) {
     MnkObservation obs = frame(t);
@@ -329,6 +387,9 @@ int main(int argc, char **argv) {
   ADD("duplicates hold on", test_duplicates_hold_on);
   ADD("counts", test_counts);
   ADD("names agree", test_names_agree);
+  ADD("one word of two models", test_one_word);
+  ADD("labels that hold on", test_labels_that_hold_on);
+  ADD("noise is no animal", test_noise_is_no_animal);
   ADD("moves left", test_moves_left);
   ADD("a pan is not the thing moving", test_camera_pan_is_not_the_thing_moving);
   ADD("gap", test_gap);
