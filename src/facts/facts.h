@@ -44,6 +44,12 @@ const MnkConcept *mnk_vocabulary_coco(guint index);
 /* TRUE when a is b or a narrower concept of it. */
 gboolean mnk_concept_is_a(const char *a, const char *b);
 
+/* ---- Texts: the same line read twice ---- */
+
+/* 0..1: 1 minus the edit distance over the longer length, of letters and digits alone, case folded,
+ * in the first 96 of them. */
+float mnk_text_similarity(const char *a, const char *b);
+
 /* ---- Timeline: observations in, scenes out ---- */
 
 typedef struct {

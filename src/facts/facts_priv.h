@@ -52,8 +52,6 @@ void mnk_track_action(const MnkTrack *track, gint64 start_ms, gint64 end_ms, gbo
 
 /* Appends an MNK_FACT_TEXT for each line that was read often enough. */
 void mnk_texts_collect(MnkObservation *const *seen, guint n, gint64 end_ms, GPtrArray *facts);
-/* 0..1, edit distance over characters, spaces and case ignored. */
-float mnk_text_similarity(const char *a, const char *b);
 
 /* ---- summary.c: the facts of one scene ---- */
 

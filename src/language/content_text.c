@@ -102,40 +102,12 @@ void mnk_content_add_texts(MnkContent *content, const MnkScene *scene) {
 
 /* ---- the same text again ---- */
 
-/* Letters and digits alone, folded. */
-static guint letters_of(const char *text, gunichar out[MNK_CONTENT_TEXT_CHARS]) {
-  guint n = 0;
-  for (const char *p = text; *p != '\0' && n < MNK_CONTENT_TEXT_CHARS; p = g_utf8_next_char(p))
-    if (g_unichar_isalnum(g_utf8_get_char(p)))
-      out[n++] = g_unichar_tolower(g_utf8_get_char(p));
-  return n;
-}
-
-/* 1 minus the edit distance over the longer length. */
-static float similarity(const char *a, const char *b) {
-  gunichar x[MNK_CONTENT_TEXT_CHARS], y[MNK_CONTENT_TEXT_CHARS];
-  guint row[MNK_CONTENT_TEXT_CHARS + 1];
-  guint nx = letters_of(a, x), ny = letters_of(b, y);
-  for (guint k = 0; k <= ny; k++)
-    row[k] = k;
-  for (guint i = 1; i <= nx; i++) {
-    guint diagonal = row[0];
-    row[0] = i;
-    for (guint k = 1; k <= ny; k++) {
-      guint replaced = diagonal + (x[i - 1] != y[k - 1]);
-      diagonal = row[k];
-      row[k] = MIN(MIN(row[k], row[k - 1]) + 1, replaced);
-    }
-  }
-  return 1 - (float)row[ny] / (float)MAX(MAX(nx, ny), 1);
-}
-
 gboolean mnk_content_same_text(const MnkContent *a, const MnkContent *b) {
   if (a->n_texts == 0 || b->n_texts == 0)
     return a->n_texts == b->n_texts;
   for (guint i = 0; i < a->n_texts; i++)
     for (guint k = 0; k < b->n_texts; k++)
-      if (similarity(a->texts[i], b->texts[k]) >= SAME_TEXT)
+      if (mnk_text_similarity(a->texts[i], b->texts[k]) >= SAME_TEXT)
         return TRUE;
   return FALSE;
 }
