@@ -30,22 +30,28 @@ static Plane plane_of(const MnkPyramid *pyramid, int level) {
   return (Plane){pyramid->width[level], pyramid->height[level], pyramid->luma[level]};
 }
 
+static float *halve(const float *luma, int width, int height) {
+  int w = width / 2, h = height / 2;
+  float *out = g_new0(float, (gsize)w *(gsize)h);
+  for (int y = 0; y < h; y++)
+    for (int x = 0; x < w; x++) {
+      const float *p = luma + 2 * y * width + 2 * x;
+      out[y * w + x] = (p[0] + p[1] + p[width] + p[width + 1]) / 4;
+    }
+  return out;
+}
+
 MnkPyramid *mnk_pyramid_new(const guint8 *luma, int width, int height) {
   MnkPyramid *pyramid = g_new0(MnkPyramid, 1);
+  pyramid->luma[0] = g_new0(float, (gsize)width *(gsize)height);
+  for (int i = 0; i < width * height; i++)
+    pyramid->luma[0][i] = luma[i];
   for (int level = 0; level < MOTION_LEVELS; level++) {
-    int w = width >> level, h = height >> level;
-    float *out = g_new(float, (gsize)w *(gsize)h);
-    const float *up = level > 0 ? pyramid->luma[level - 1] : NULL;
-    int up_width = level > 0 ? pyramid->width[level - 1] : 0;
-    for (int y = 0; y < h; y++)
-      for (int x = 0; x < w; x++) {
-        const float *p = up ? up + 2 * y * up_width + 2 * x : NULL;
-        out[y * w + x] =
-            p ? (p[0] + p[1] + p[up_width] + p[up_width + 1]) / 4 : luma[y * width + x];
-      }
-    pyramid->luma[level] = out;
-    pyramid->width[level] = w;
-    pyramid->height[level] = h;
+    pyramid->width[level] = width >> level;
+    pyramid->height[level] = height >> level;
+    if (level > 0)
+      pyramid->luma[level] =
+          halve(pyramid->luma[level - 1], pyramid->width[level - 1], pyramid->height[level - 1]);
   }
   return pyramid;
 }
@@ -86,7 +92,7 @@ static float shifted_difference(Plane size, const gint16 *a, const gint16 *b, in
 }
 
 static void find_whole_shift(Plane from, Plane to, int *best_dx, int *best_dy) {
-  gint16 a[COARSE_PIXELS], b[COARSE_PIXELS];
+  gint16 a[COARSE_PIXELS] = {0}, b[COARSE_PIXELS] = {0};
   float best = G_MAXFLOAT;
   *best_dx = *best_dy = 0;
   level_out(from, a);

@@ -286,12 +286,15 @@ gboolean mnk_blend_ending(const MnkTrace *trace, guint64 first, guint64 last, Mn
   }
   gint64 now = mnk_trace_pts(trace, last), tried = now;
   float best = -G_MAXFLOAT;
-  for (guint64 n = last; n-- > first && now - mnk_trace_pts(trace, n) <= REACH_MS;) {
+  for (guint64 steps = 1; steps <= last - first; steps++) {
+    guint64 n = last - steps;
+    if (now - mnk_trace_pts(trace, n) > REACH_MS)
+      break;
     /* Of a blank stretch only the end counts: there the fade-in begins. */
     gboolean blank = mnk_trace_is_blank(trace, n);
     gboolean due =
         blank ? !mnk_trace_is_blank(trace, n + 1) : tried - mnk_trace_pts(trace, n) >= STEP_MS;
-    if (last - n < 2 || !due)
+    if (steps < 2 || !due)
       continue;
     tried = mnk_trace_pts(trace, n);
     guint64 a = blank ? deepest_blank(trace, n, -1, first) : n;

@@ -9,13 +9,18 @@ enum { SPARSE_MS = 420 };
 
 /* The least change of structure, and how far it must stand out from the motion around it. */
 static const float CHANGE_MIN = 0.5f, CHANGE_ABOVE_MOTION = 0.33f;
-/* The least change of the colours; below the second value the structure must have nothing in
- * common even when shifted. */
-static const float COLOURS_MIN = 0.1f, COLOURS_CLEAR = 0.2f;
+/* The least change of the colours. */
+static const float COLOURS_MIN = 0.1f;
+/* Where all is new, structure and colours, the motion around it does not matter. */
 static const float CHANGE_ALL = 0.75f, COLOURS_ALL = 0.3f;
+/* How well the pictures may match when shifted, by the change of the colours: a sweep changes few,
+ * and small overlaps match by chance. */
+static const float COLOURS_LIKE = 0.2f, COLOURS_OTHER = 0.4f;
+static const float SWEPT_MAX_LIKE = 0.7f, SWEPT_MAX = 0.8f;
+/* Below this a frame is the one before, shown again. */
 static const float REPEATED_MAX = 0.002f;
+/* Least part of the whole difference that must lie between the two frames. */
 static const float WHOLE_STEP = 0.3f;
-static const float SWEPT_MAX = 0.8f, SWEPT_MAX_LIKE_COLOURS = 0.7f;
 
 static int compare_floats(gconstpointer a, gconstpointer b) {
   float x = *(const float *)a, y = *(const float *)b;
@@ -91,11 +96,10 @@ gboolean mnk_cut_at(const MnkTrace *trace, guint64 first, guint64 n, float *scor
       if (change < CHANGE_MIN || colours < COLOURS_MIN)
         return FALSE;
     }
-  /* Where all is new, shape and colours, the motion around it does not matter. */
   if (change < motion + CHANGE_ABOVE_MOTION && (change < CHANGE_ALL || colours < COLOURS_ALL))
     return FALSE;
-  float swept = mnk_trace_swept(trace, n - 1, n);
-  if (swept > (colours < COLOURS_CLEAR ? SWEPT_MAX_LIKE_COLOURS : SWEPT_MAX))
+  if (colours < COLOURS_OTHER &&
+      mnk_trace_swept(trace, n - 1, n) > (colours < COLOURS_LIKE ? SWEPT_MAX_LIKE : SWEPT_MAX))
     return FALSE;
   *score = MIN(change, 1);
   return TRUE;
