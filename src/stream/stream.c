@@ -62,7 +62,9 @@ static void source_over(MnkStream *stream, gint64 end_ms, GError *failure) {
   if (stream->stopping && stream->failure == NULL)
     g_set_error_literal(&stream->failure, MNK_ERROR, MNK_ERROR_CANCELLED, "stopped");
   g_clear_handle_id(&stream->stop_timer, g_source_remove);
-  mnk_timeline_finish(mnk_captioner_timeline(stream->captioner), MAX(end_ms, stream->seen_end_ms));
+  /* where the source ended, if the worker could tell */
+  mnk_timeline_finish(mnk_captioner_timeline(stream->captioner),
+                      end_ms > stream->seen_ms ? end_ms : stream->seen_end_ms);
   stream->end_timer = g_idle_add(end_now, stream);
 }
 

@@ -140,13 +140,29 @@ static void take_event(MnkWatch *watch) {
     watch->next_event = mnk_queue_pop(watch->events, 0);
 }
 
+static void tell_event(MnkWatch *watch) {
+  send(watch, watch->next_event->type, watch->next_event->text);
+  watch->shot_began = TRUE;
+  g_clear_pointer(&watch->next_event, event_free);
+}
+
 /* Tells what happened up to a time. */
 static void pass_events(MnkWatch *watch, gint64 until_ms) {
   for (take_event(watch); watch->next_event != NULL && watch->next_event->at_ms <= until_ms;
-       take_event(watch)) {
-    send(watch, watch->next_event->type, watch->next_event->text);
-    watch->shot_began = TRUE;
-    g_clear_pointer(&watch->next_event, event_free);
+       take_event(watch))
+    tell_event(watch);
+}
+
+/* The next frame; while none waits, what happened since the last one. An event is taken before
+ * frames are looked for: those of before it are in their queue by then, however far the reading
+ * thread has come meanwhile. */
+static Job *next_job(MnkWatch *watch) {
+  for (;;) {
+    take_event(watch);
+    Job *job = mnk_queue_pop(watch->jobs, 0);
+    if (job != NULL || watch->next_event == NULL)
+      return job;
+    tell_event(watch);
   }
 }
 
@@ -191,11 +207,9 @@ gboolean mnk_watch_look(MnkWatch *watch, MnkPerception *perception) {
   if (g_atomic_int_get(&watch->ended))
     return FALSE;
   gboolean reading = g_atomic_int_get(&watch->reading);
-  Job *job = mnk_queue_pop(watch->jobs, 0);
+  Job *job = next_job(watch);
   if (job == NULL) {
-    if (reading)
-      pass_events(watch, G_MAXINT64); /* no frame of before is on its way */
-    else
+    if (!reading)
       finish(watch, perception);
     return FALSE;
   }
@@ -247,7 +261,8 @@ static void note_boundary(MnkWatch *watch, const MnkShotBoundary *boundary, guin
   obs->cut_score = boundary->score;
   GString *text = g_string_new(NULL);
   mnk_observation_write_json(obs, text);
-  note_event(watch, MNK_MSG_OBSERVATION, obs->cut_ms, text);
+  /* after the frames in which two shots are mixed, for the timeline to set them aside */
+  note_event(watch, MNK_MSG_OBSERVATION, obs->cut_end_ms, text);
   if (watch->motion != NULL)
     mnk_motion_cut(watch->motion);
 }
@@ -395,8 +410,9 @@ static gpointer run(gpointer user) {
       note_boundary(watch, &boundary, 0);
     copy_counters(watch);
     const MnkSourceInfo *info = mnk_source_info(watch->source);
-    if (watch->counters.decoded > 0)
-      watch->end_ms += info->fps > 0 ? (gint64)(1000.0 / info->fps) : watch->step_ms;
+    if (watch->counters.decoded > 0) /* a single picture lasts as long as one that was sampled */
+      watch->end_ms += info->fps > 0 && watch->counters.decoded > 1 ? (gint64)(1000.0 / info->fps)
+                                                                    : watch->step_ms;
   }
   watch->failure = g_steal_pointer(&error);
   g_atomic_int_set(&watch->reading, 0);

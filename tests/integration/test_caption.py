@@ -39,6 +39,18 @@ def test_a_long_scene_is_closed_by_its_length(case: Case):
     equal(captions[-1]["end_ms"], 25000)
 
 
+def test_a_dissolve_parts_in_its_middle(case: Case):
+    # the frame at 5 s is mixed: it lies before the middle, and must not begin a caption of its own
+    clip = case.path("dissolve.mp4")
+    ffmpeg("-f", "lavfi", "-i", "color=c=red:s=320x240:r=25:d=6", "-f", "lavfi", "-i", "color=c=blue:s=320x240:r=25:d=6",
+           "-filter_complex", "[0][1]xfade=duration=1.2:offset=4.6,format=yuv420p", "-c:v", "libx264", clip)
+    result = case.caption(clip, "--format", "jsonl", "--caption-max", "60", "--caption-min", "60")
+    (start, middle), (again, end) = intervals(result.captions())
+    equal((start, middle), (0, again), "one after the other")
+    assert abs(middle - 5200) <= 200, middle
+    equal(end, 10600, "the end of the file, not of the last second")
+
+
 def test_formats(case: Case):
     clip = case.clip("three.mp4")
     text = case.caption(clip).out
