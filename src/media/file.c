@@ -100,7 +100,8 @@ static gboolean open_input(MnkSource *source, GError **error) {
   mnk_interrupt_arm(&source->interrupt, may_seek ? OPEN_MS : 0);
   int code = open_container(source, may_seek);
   /* An mp4 file in pieces that was cut off opens only when its end is not looked at. */
-  if (code == AVERROR_INVALIDDATA && may_seek && g_str_has_prefix(guess_content(source), "mov,"))
+  if ((code == AVERROR_INVALIDDATA || code == AVERROR_EOF) && may_seek &&
+      g_str_has_prefix(guess_content(source), "mov,"))
     code = open_container(source, FALSE);
   if (code < 0) {
     complain_open(source, code, error);

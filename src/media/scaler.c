@@ -184,7 +184,7 @@ static gboolean scale_direct(MnkSws *sws, const AVFrame *view, gboolean flip_y, 
 /* A part of the converted, not yet upright picture. */
 typedef struct {
   AVFrame *rows;
-  int first, capacity; /* number of its first row, even for subsampled chroma, and room for rows */
+  int first, capacity; /* number of its first row, and room for rows */
 } Strip;
 
 static int chroma_shift(const AVFrame *picture, int plane, gboolean across) {
@@ -256,12 +256,12 @@ static gboolean scale_by_strips(MnkSws *sws, const AVFrame *view, MnkOrientation
     return FALSE;
   rows->format = upright->format;
   rows->width = orientation.transpose ? upright->height : upright->width;
-  rows->height = strip.capacity + 2; /* its first row may have been written before */
+  rows->height = strip.capacity + 2; /* its first chroma row may belong to the strip before, too */
   if (av_frame_get_buffer(rows, 0) < 0)
     return FALSE;
   strip.rows = rows;
   for (int row = 0; row < view->height; row += slice) {
-    strip.first = done & ~1;
+    strip.first = done;
     int n = scale_slice(sws, view, row, MIN(slice, view->height - row), &strip);
     if (n < 0 || n > strip.capacity)
       return FALSE;

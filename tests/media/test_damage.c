@@ -72,6 +72,24 @@ static const char *const cuts[][3] = {
     {"cut.avi", NOISY "-c:v mpeg4 -q:v 4", "yes"},
 };
 
+/* Cut within the header of a fragment: the fragments before it are there. */
+static void test_cut_header(void) {
+  g_autofree char *path = clip_coded(cuts[2][0], cuts[2][1]);
+  if (!path)
+    return;
+  g_autofree char *bytes = NULL;
+  gsize length;
+  g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+  const char *header = memmem(bytes + length / 2, length / 2, "moof", 4);
+  g_assert_nonnull(header);
+  for (gsize more = 20; more < 600; more += 80) {
+    guint frames;
+    gboolean refusal;
+    read_cut(path, length, (gsize)(header - bytes) + more, &frames, &refusal);
+    g_assert_cmpuint(frames, >=, PATTERN_FRAMES / 3);
+  }
+}
+
 /* Bytes turned over: what can be decoded comes, the rest is counted, and it ends. */
 static void test_flipped_bytes(gconstpointer data) {
   const char *const *coding = data;
@@ -111,6 +129,7 @@ static void test_flipped_bytes(gconstpointer data) {
 
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
+  g_test_add_func("/media/damage/cut-header", test_cut_header);
   for (guint i = 0; i < G_N_ELEMENTS(cuts); i++) {
     g_autofree char *name = g_strconcat("/media/damage/cut-off/", cuts[i][0], NULL);
     g_test_add_data_func(name, cuts[i], test_cut_off);
