@@ -74,8 +74,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkScene, mnk_scene_free)
 
 typedef struct _MnkTimeline MnkTimeline;
 
-/* Called from within the calls below, in time order; the scene is borrowed. A final scene never
- * comes again; a running one may come many times with the same number. */
+/* Called from within the calls below, in time order; the scene is borrowed. A running scene may
+ * come many times with the same number. A final one never comes again, but for the last one, when
+ * the stream ends so soon after it that the rest is too short for a scene: it then comes again with
+ * a later end. */
 typedef void (*MnkSceneFunc)(const MnkScene *scene, gpointer user);
 
 MnkTimeline *mnk_timeline_new(const MnkTimelineConfig *config, MnkSceneFunc func, gpointer user);

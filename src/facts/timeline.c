@@ -19,6 +19,7 @@ struct _MnkTimeline {
   MnkCut cut;               /* the boundary at its start */
   GPtrArray *seen;          /* of MnkObservation, owned: fused, in time order, start_ms <= pts */
   MnkObservation *held; /* what was seen last in this shot: holds on until something else is seen */
+  MnkScene *closed;     /* the scene before, when only its length ended it; else NULL */
 };
 
 MnkTimeline *mnk_timeline_new(const MnkTimelineConfig *config, MnkSceneFunc func, gpointer user) {
@@ -35,6 +36,7 @@ void mnk_timeline_free(MnkTimeline *timeline) {
     return;
   g_ptr_array_unref(timeline->seen);
   g_free(timeline->held);
+  mnk_scene_free(timeline->closed);
   g_free(timeline);
 }
 
@@ -60,6 +62,10 @@ static void tell(MnkTimeline *timeline, gint64 end_ms, gboolean final, MnkCut en
   };
   mnk_scene_summarise(&scene, (MnkObservation *const *)timeline->seen->pdata, n_seen);
   timeline->func(&scene, timeline->user);
+  if (final) {
+    mnk_scene_free(timeline->closed);
+    timeline->closed = mnk_scene_copy(&scene);
+  }
   g_ptr_array_unref(scene.facts);
 }
 
@@ -215,14 +221,29 @@ void mnk_timeline_gap(MnkTimeline *timeline, gint64 start_ms, gint64 end_ms, con
   g_ptr_array_unref(scene.facts);
 }
 
+/* Too short to tell anything of its own, and no cut before it: the scene before lasts a little
+ * longer. */
+static gboolean join_tail(MnkTimeline *timeline, gint64 end_ms) {
+  MnkScene *closed = timeline->closed;
+  if (closed == NULL || timeline->cut != MNK_CUT_NONE || closed->end_ms != timeline->start_ms ||
+      end_ms - timeline->start_ms >= timeline->config.caption_min_ms)
+    return FALSE;
+  closed->end_ms = end_ms;
+  timeline->func(closed, timeline->user);
+  return TRUE;
+}
+
 void mnk_timeline_finish(MnkTimeline *timeline, gint64 end_ms) {
   if (!timeline->running)
     return;
   close_by_length(timeline, end_ms - 1);
-  if (timeline->seen->len > 0)
-    close_scene(timeline, MAX(end_ms, timeline->start_ms + 1), MNK_CUT_NONE, timeline->seen->len);
+  end_ms = MAX(end_ms, timeline->start_ms + 1);
+  if (timeline->seen->len > 0 && !join_tail(timeline, end_ms))
+    close_scene(timeline, end_ms, MNK_CUT_NONE, timeline->seen->len);
+  g_ptr_array_set_size(timeline->seen, 0);
   timeline->running = FALSE;
   g_clear_pointer(&timeline->held, g_free);
+  g_clear_pointer(&timeline->closed, mnk_scene_free);
 }
 
 void mnk_timeline_peek(MnkTimeline *timeline) {

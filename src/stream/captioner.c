@@ -11,7 +11,8 @@ struct _MnkCaptioner {
   MnkStore *store;
   MnkCaptionFunc func;
   gpointer user;
-  MnkCaption *last; /* the newest final caption */
+  MnkCaption *last;    /* the newest final caption */
+  guint64 last_number; /* of the scene it tells */
   guint64 count;
   GQueue *waiting; /* of Delivery: captions on their way through the store */
 };
@@ -71,21 +72,31 @@ static gboolean same_as_last(const MnkCaptioner *captioner, const MnkCaption *ca
          caption->start_ms - last->end_ms <= MERGE_GAP_MS;
 }
 
+/* The newest caption again, with a later end. */
+static MnkCaption *lengthened(const MnkCaptioner *captioner, gint64 end_ms) {
+  MnkCaption *caption = mnk_caption_copy(captioner->last);
+  caption->end_ms = end_ms;
+  return caption;
+}
+
 static void on_scene(const MnkScene *scene, gpointer user) {
   MnkCaptioner *captioner = user;
   if (!scene->final)
     return;
-  g_autoptr(MnkCaption) caption = caption_of(captioner, scene);
-  if (same_as_last(captioner, caption, scene)) {
+  gboolean again = captioner->last != NULL && captioner->last_number == scene->number;
+  g_autoptr(MnkCaption) caption =
+      again ? lengthened(captioner, scene->end_ms) : caption_of(captioner, scene);
+  if (!again && same_as_last(captioner, caption, scene)) {
     g_free(caption->id);
     caption->id = g_strdup(captioner->last->id);
     caption->start_ms = captioner->last->start_ms;
-  } else {
+  } else if (!again) {
     captioner->count++;
   }
   deliver(captioner, caption);
   mnk_caption_free(captioner->last);
   captioner->last = g_steal_pointer(&caption);
+  captioner->last_number = scene->number;
 }
 
 MnkCaptioner *mnk_captioner_new(const char *stream, const MnkSettings *settings, MnkStore *store,
