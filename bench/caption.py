@@ -293,8 +293,8 @@ def judge(truth, captions):
     for (start_ms, one), (end_ms, other) in zip(edges, edges[1:]):
         best = max(overlap((start_ms, end_ms), c) for c in captions)
         overlaps["soft" if "soft" in (one, other) else "hard"].append(best)
-    starts = [c[0] for c in captions]
-    errors = [min(abs(at - s) for s in starts) for at, kind in edges[1:-1] if kind == "hard"]
+    told = {at for caption in captions for at in caption}
+    errors = [min(abs(at - t) for t in told) for at, kind in edges[1:-1] if kind == "hard"]
     return overlaps, errors, len(captions) - len(edges) + 1
 
 
