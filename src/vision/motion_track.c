@@ -79,7 +79,7 @@ static void level_out(Plane p, gint16 *out) {
 /* Mean absolute difference where the pictures overlap. */
 static float shifted_difference(Plane size, const gint16 *a, const gint16 *b, int dx, int dy) {
   int x0 = MAX(0, -dx), n = size.width - ABS(dx);
-  int y0 = MAX(0, -dy), y1 = MIN(size.height, size.height - dy);
+  int y0 = MAX(0, -dy), y1 = size.height - MAX(0, dy);
   gint64 sum = 0;
   for (int y = y0; y < y1; y++) {
     const gint16 *p = a + y * size.width + x0, *q = b + (y + dy) * size.width + x0 + dx;
