@@ -20,6 +20,7 @@ enum {
 };
 
 static const double MARGIN_PART = 0.25;    /* as much again, of the length of the blend */
+static const double ROUNDED = 0.2;         /* of a frame: less is not mixed */
 static const float CORRELATION_MAX = 0.6f; /* A and B must be different pictures */
 static const float COLOURS_MIN = 0.12f;    /* and of different colours: a pan keeps them */
 static const float CORRELATION_MAX_ONE = 0.4f, COLOURS_MIN_ONE = 0.4f; /* when one moves */
@@ -218,24 +219,30 @@ static gboolean has_margin(const Pair *pair, guint64 from, guint64 to, const Ram
   return margin >= wanted && is_steady(pair, from, to);
 }
 
+static float mean_residual(const Pair *pair, guint64 first, guint64 last) {
+  float sum = 0;
+  for (guint64 n = first; n <= last; n++)
+    sum += unmix(pair, n).residual;
+  return sum / (float)(last - first + 1);
+}
+
+/* FALSE when it is no blend after all. */
 static gboolean describe(const Pair *pair, MnkBlend *out) {
   Ramp extent;
   if (!find_extent(pair, &extent))
     return FALSE;
   guint64 first = pair->a + 1, last = pair->b - 1;
-  while (pair->aa > 0 && first < pair->b &&
-         (double)mnk_trace_pts(pair->trace, first) <= extent.begin)
+  double slack = ROUNDED * interval_ms(pair);
+  double begin = extent.begin + slack, end = extent.end - slack;
+  while (pair->aa > 0 && first < pair->b && (double)mnk_trace_pts(pair->trace, first) <= begin)
     first++;
-  while (pair->bb > 0 && last > pair->a && (double)mnk_trace_pts(pair->trace, last) >= extent.end)
+  while (pair->bb > 0 && last > pair->a && (double)mnk_trace_pts(pair->trace, last) >= end)
     last--;
   if (first > last ||
       (pair->aa > 0 && !has_margin(pair, pair->a, first - 1, &extent, first == last)) ||
       (pair->bb > 0 && !has_margin(pair, last + 1, pair->b, &extent, first == last)))
     return FALSE;
-  float residual = 0;
-  for (guint64 n = first; n <= last; n++)
-    residual += unmix(pair, n).residual;
-  residual /= (float)(last - first + 1);
+  float residual = mean_residual(pair, first, last);
   if (residual > RESIDUAL_MEAN_MAX)
     return FALSE;
   *out = (MnkBlend){.first_mixed = first,

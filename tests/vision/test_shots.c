@@ -158,7 +158,7 @@ static void test_dissolves(void) {
 /* One blended frame at 25 a second, as frame rate conversion makes it, is a cut. */
 static void test_blended_frame_is_hard(void) {
   g_auto(Scene) scene;
-  scene_init(&scene, 400, 1.98, 0.08 - 0.02);
+  scene_init(&scene, 400, 1.96, 0.08);
   Findings findings = run(draw_dissolve, &scene, 4, 25);
   g_assert_cmpuint(findings.n, ==, 1);
   g_assert_cmpint(findings.found[0].kind, ==, MNK_CUT_HARD);
@@ -305,6 +305,20 @@ static void draw_whip(guint8 *rgb, double t, gpointer data) {
   picture_view(scene->pictures[0], camera, rgb, VIEW_WIDTH, VIEW_HEIGHT);
 }
 
+/* A third of a width from one frame to the next. */
+static void draw_jerk(guint8 *rgb, double t, gpointer data) {
+  const Scene *scene = data;
+  Camera camera = {.x = t < 2 ? 0 : VIEW_WIDTH / 3.0, .zoom = 1};
+  picture_view(scene->pictures[0], camera, rgb, VIEW_WIDTH, VIEW_HEIGHT);
+}
+
+/* Another part of the picture in each frame. */
+static void draw_chaos(guint8 *rgb, double t, gpointer data) {
+  const Scene *scene = data;
+  Camera camera = {.x = 5e4 * sin(1e3 * t), .y = 5e4 * cos(1.7e3 * t), .zoom = 1};
+  picture_view(scene->pictures[0], camera, rgb, VIEW_WIDTH, VIEW_HEIGHT);
+}
+
 static void draw_zoom(guint8 *rgb, double t, gpointer data) {
   const Scene *scene = data;
   picture_view(scene->pictures[0], (Camera){.zoom = exp(0.4 * (t - 2.5))}, rgb, VIEW_WIDTH,
@@ -339,6 +353,8 @@ static void test_camera_motion(void) {
   for (guint i = 0; i < 5; i++) {
     assert_nothing(draw_dissolve, 660 + i, 0.15 * i, 25);
     assert_nothing(draw_whip, 670 + i, 0, 25);
+    assert_nothing(draw_jerk, 690 + i, 0, 25);
+    assert_nothing(draw_chaos, 700 + i, 0, 25);
   }
   assert_nothing(draw_shake, 680, 0, 25);
   assert_nothing(draw_zoom, 681, 0, 25);
@@ -412,9 +428,9 @@ static void test_clock(void) {
   MnkShotBoundary boundary;
   scene_init(&scene, 730, 0, 0);
   for (int i = 0; i < 100; i++) {
-    gboolean jumped = i >= 50, stray = i % 10 == 9;
+    gboolean jumped = i >= 50, stray = i % 50 >= 20 && i % 50 < 40;
     draw_one(&scene, jumped != stray ? 1 : 0, rgb, 0);
-    gint64 pts_ms = stray ? (i - 5) * 40 : i * 40;
+    gint64 pts_ms = stray ? (i - 20) * 40 : i * 40;
     g_autoptr(MnkFrame) frame =
         mnk_frame_new_rgb(rgb, VIEW_WIDTH, VIEW_HEIGHT, 3 * VIEW_WIDTH, pts_ms);
     frame->epoch = jumped ? 1 : 0;
