@@ -36,4 +36,8 @@ char *mnk_models_openvino_library(void);
  * frees. */
 char *mnk_models_fetch_script(void);
 
+/* The folder of compiled models, which the runtime fills and never empties: removes its oldest
+ * *.blob files until the rest has at most max_bytes. They are made anew when they are needed. */
+void mnk_models_bound_cache(const char *dir, guint64 max_bytes);
+
 #endif

@@ -1,9 +1,13 @@
+#include "models/models.h"
 #include "stream/stream_priv.h"
 
 #include <signal.h>
 #include <unistd.h>
 
 enum { MAX_STREAMS = 64, POLL_MS = 200 };
+
+/* All models compiled for one machine take about 100 MB. */
+static const guint64 COMPILED_MAX = 512 << 20;
 
 typedef struct {
   MnkChannel *channel;
@@ -56,6 +60,7 @@ static gboolean hello(Worker *worker, MnkMessage *message, GError **error) {
       .stub = setup.stub,
   };
   g_mkdir_with_parents(setup.cache_dir, 0700);
+  mnk_models_bound_cache(setup.cache_dir, COMPILED_MAX);
   worker->slots = mnk_slots_map(message->fd, MNK_SLOTS, MNK_SLOT_SIZE, error);
   message->fd = -1;
   if (worker->slots != NULL && confine(&setup, error))

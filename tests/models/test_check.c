@@ -1,6 +1,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <utime.h>
 
 #include "base/base.h"
 #include "models/models_priv.h"
@@ -178,6 +179,27 @@ static void test_fetch_script(Fixture *f, gconstpointer data) {
   }
 }
 
+/* The oldest go first, and only what the runtime made. */
+static void test_bound_cache(Fixture *f, gconstpointer data) {
+  static const char *const NAMES[] = {"c.blob", "a.blob", "b.blob", "notes.txt"};
+  for (guint i = 0; i < G_N_ELEMENTS(NAMES); i++) {
+    g_autofree char *path = g_build_filename(f->dir, NAMES[i], NULL);
+    g_assert_true(g_file_set_contents(path, "0123456789", 10, NULL));
+    struct utimbuf times = {1000 + i, 1000 + i};
+    g_assert_cmpint(g_utime(path, &times), ==, 0);
+  }
+  mnk_models_bound_cache(f->dir, 30);
+  mnk_models_bound_cache("no/such/folder", 0);
+  g_autofree char *oldest = g_build_filename(f->dir, "c.blob", NULL);
+  g_assert_true(g_file_test(oldest, G_FILE_TEST_EXISTS));
+  mnk_models_bound_cache(f->dir, 15);
+  for (guint i = 0; i < G_N_ELEMENTS(NAMES); i++) {
+    g_autofree char *path = g_build_filename(f->dir, NAMES[i], NULL);
+    g_assert_cmpint(g_file_test(path, G_FILE_TEST_EXISTS), ==, i >= 2);
+    g_remove(path);
+  }
+}
+
 #define ADD(name, function) g_test_add(name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv) {
@@ -188,6 +210,7 @@ int main(int argc, char **argv) {
   ADD("/models/check/wrong-size", test_wrong_size);
   ADD("/models/check/not-a-file", test_not_a_file);
   ADD("/models/check/long", test_long);
+  ADD("/models/bound-cache", test_bound_cache);
   ADD("/models/dir", test_dir);
   ADD("/models/openvino-library", test_openvino);
   ADD("/models/fetch-script", test_fetch_script);
