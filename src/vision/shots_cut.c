@@ -11,6 +11,10 @@ enum { SPARSE_MS = 420 };
 static const float CHANGE_MIN = 0.5f, CHANGE_ABOVE_MOTION = 0.33f;
 /* The least change of the colours. */
 static const float COLOURS_MIN = 0.1f;
+/* Between still pictures of quite other colours less change of structure will do: layouts are alike
+ * by chance, as with a bright sky in both. */
+static const float CHANGE_MIN_OTHER = 0.25f, MOTION_MAX_OTHER = 0.1f;
+static const float CORRELATION_LIT = 0.8f;
 /* Where all is new, structure and colours, the motion around it does not matter. */
 static const float CHANGE_ALL = 0.75f, COLOURS_ALL = 0.3f;
 /* How well the pictures may match when shifted, by the change of the colours: a sweep changes few,
@@ -79,8 +83,35 @@ static gboolean is_whole_step(const MnkTrace *trace, guint64 begin, guint64 n, g
   return step >= WHOLE_STEP * way;
 }
 
+/* The least difference between a frame before n and one from n on, in structure and in colours. */
+typedef struct {
+  float change, colours;
+} Step;
+
+static Step least_step(const MnkTrace *trace, guint64 begin, guint64 n, guint64 end) {
+  Step step = {G_MAXFLOAT, G_MAXFLOAT};
+  for (guint64 i = begin; i < n; i++)
+    for (guint64 j = n; j <= end; j++) {
+      step.change = MIN(step.change, mnk_trace_distance(trace, i, j));
+      step.colours = MIN(step.colours, mnk_trace_histogram(trace, i, j));
+      if (step.change < CHANGE_MIN_OTHER || step.colours < COLOURS_MIN)
+        return step;
+    }
+  return step;
+}
+
+/* Does the step stand out from the motion around it? */
+static gboolean stands_out(Step step, float motion) {
+  if (step.change < CHANGE_MIN)
+    return step.change >= CHANGE_MIN_OTHER && step.colours >= COLOURS_OTHER &&
+           motion < MOTION_MAX_OTHER;
+  return step.colours >= COLOURS_MIN &&
+         (step.change >= motion + CHANGE_ABOVE_MOTION ||
+          (step.change >= CHANGE_ALL && step.colours >= COLOURS_ALL));
+}
+
 gboolean mnk_cut_at(const MnkTrace *trace, guint64 first, guint64 n, float *score) {
-  if (n <= first || mnk_trace_distance(trace, n - 1, n) < CHANGE_MIN)
+  if (n <= first || mnk_trace_distance(trace, n - 1, n) < CHANGE_MIN_OTHER)
     return FALSE;
 
   guint64 begin = context_begin(trace, first, n), end = context_end(trace, n);
@@ -88,19 +119,13 @@ gboolean mnk_cut_at(const MnkTrace *trace, guint64 first, guint64 n, float *scor
     return FALSE;
   float motion = MAX(median_motion(trace, MAX(first, MIN(begin, n - MIN(n, 3))), n - 1),
                      median_motion(trace, n, trace->next - 1));
-  float change = G_MAXFLOAT, colours = G_MAXFLOAT;
-  for (guint64 i = begin; i < n; i++)
-    for (guint64 j = n; j <= end; j++) {
-      change = MIN(change, mnk_trace_distance(trace, i, j));
-      colours = MIN(colours, mnk_trace_histogram(trace, i, j));
-      if (change < CHANGE_MIN || colours < COLOURS_MIN)
-        return FALSE;
-    }
-  if (change < motion + CHANGE_ABOVE_MOTION && (change < CHANGE_ALL || colours < COLOURS_ALL))
+  Step step = least_step(trace, begin, n, end);
+  /* Light that is switched changes colours and contrast, but leaves the structure. */
+  if (!stands_out(step, motion) || mnk_trace_correlation(trace, n - 1, n) > CORRELATION_LIT)
     return FALSE;
-  if (colours < COLOURS_OTHER &&
-      mnk_trace_swept(trace, n - 1, n) > (colours < COLOURS_LIKE ? SWEPT_MAX_LIKE : SWEPT_MAX))
+  if (step.colours < COLOURS_OTHER &&
+      mnk_trace_swept(trace, n - 1, n) > (step.colours < COLOURS_LIKE ? SWEPT_MAX_LIKE : SWEPT_MAX))
     return FALSE;
-  *score = MIN(change, 1);
+  *score = MIN(step.change, 1);
   return TRUE;
 }

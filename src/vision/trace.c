@@ -161,6 +161,10 @@ static float correlate_shifted(const guint8 *a, const guint8 *b, int dx, int dy)
   return (float)((double)(n * sab - sa * sb) / sqrt((va + noise) * (vb + noise)));
 }
 
+float mnk_trace_correlation(const MnkTrace *trace, guint64 a, guint64 b) {
+  return correlate_shifted(mnk_trace_at(trace, a)->luma, mnk_trace_at(trace, b)->luma, 0, 0);
+}
+
 float mnk_trace_swept(const MnkTrace *trace, guint64 a, guint64 b) {
   const guint8 *x = mnk_trace_at(trace, a)->luma, *y = mnk_trace_at(trace, b)->luma;
   float best = -1;

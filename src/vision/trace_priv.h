@@ -61,6 +61,8 @@ float mnk_trace_dot(const MnkTrace *trace, MnkTraceLevel level, guint64 a, guint
 float mnk_trace_distance(const MnkTrace *trace, guint64 a, guint64 b);
 /* Half the L1 distance of the colour histograms, 0..1. Little moved by motion. */
 float mnk_trace_histogram(const MnkTrace *trace, guint64 a, guint64 b);
+/* Correlation of the two pictures' luma, -1..1; near 0 without structure. */
+float mnk_trace_correlation(const MnkTrace *trace, guint64 a, guint64 b);
 /* The best correlation of the two pictures' luma over shifts of up to half a picture, -1..1: near
  * 1 when the camera swept from one to the other. Costs as much as some hundred distances. */
 float mnk_trace_swept(const MnkTrace *trace, guint64 a, guint64 b);

@@ -292,6 +292,13 @@ static void draw_lamp(guint8 *rgb, double t, gpointer data) {
     view_light(rgb, VIEW_BYTES, 0.6, -5);
 }
 
+/* The same with nearly all the light. */
+static void draw_blackout(guint8 *rgb, double t, gpointer data) {
+  draw_one(data, 0, rgb, t);
+  if (fmod(t, 2) > 1)
+    view_light(rgb, VIEW_BYTES, 0.35, 0);
+}
+
 static void draw_shake(guint8 *rgb, double t, gpointer data) {
   const Scene *scene = data;
   Camera camera = {.x = 15 * sin(47 * t), .y = 12 * cos(61 * t), .zoom = 1.2};
@@ -335,6 +342,7 @@ static void test_calm(void) {
   assert_nothing(draw_dissolve, 601, 0, 1);
   assert_nothing(draw_noisy, 602, 0, 25);
   assert_nothing(draw_lamp, 603, 0, 25);
+  assert_nothing(draw_blackout, 604, 0, 25);
 }
 
 static void test_disturbances(void) {
@@ -409,6 +417,28 @@ static void test_plain_colours(void) {
   g_assert_cmpuint(findings.n, ==, 3);
   for (guint i = 0; i < 3; i++)
     assert_hard(&findings, i, 2000 * (i + 1));
+}
+
+/* Two pictures with a third of their structure in common and other colours. */
+static void draw_alike(guint8 *rgb, double t, gpointer data) {
+  const Scene *scene = data;
+  g_autofree guint8 *common = g_malloc(VIEW_BYTES);
+  draw_one(scene, 0, common, 0);
+  draw_one(scene, t + HAIR >= 2 ? 1 : 0, rgb, 0);
+  if (t + HAIR >= 2)
+    view_mix(rgb, common, VIEW_BYTES, 0.3);
+  for (int i = 0; i < VIEW_BYTES; i += 3)
+    rgb[i] = t + HAIR >= 2 ? rgb[i] / 4 : rgb[i];
+}
+
+static void test_alike_layouts(void) {
+  for (guint i = 0; i < 4; i++) {
+    g_auto(Scene) scene;
+    scene_init(&scene, 740 + i, 0, 0);
+    Findings findings = run(draw_alike, &scene, 4, 25);
+    g_assert_cmpuint(findings.n, ==, 1);
+    assert_hard(&findings, 0, 2000);
+  }
 }
 
 /* The last second of a file is decided too. */
@@ -504,6 +534,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/shots/short-shot", test_short_shot);
   g_test_add_func("/shots/black-between", test_black_between);
   g_test_add_func("/shots/plain-colours", test_plain_colours);
+  g_test_add_func("/shots/alike-layouts", test_alike_layouts);
   g_test_add_func("/shots/cut-before-the-end", test_cut_before_the_end);
   g_test_add_func("/shots/clock", test_clock);
   g_test_add_func("/shots/programmes", test_programmes);
