@@ -426,9 +426,9 @@ static void draw_alike(guint8 *rgb, double t, gpointer data) {
   draw_one(scene, 0, common, 0);
   draw_one(scene, t + HAIR >= 2 ? 1 : 0, rgb, 0);
   if (t + HAIR >= 2)
-    view_mix(rgb, common, VIEW_BYTES, 0.3);
+    view_mix(rgb, common, VIEW_BYTES, 0.36);
   for (int i = 0; i < VIEW_BYTES; i += 3)
-    rgb[i] = t + HAIR >= 2 ? rgb[i] / 4 : rgb[i];
+    rgb[i] = t + HAIR >= 2 ? (guint8)(0.7 * rgb[i]) : rgb[i];
 }
 
 static void test_alike_layouts(void) {
