@@ -42,7 +42,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkShots, mnk_shots_free)
 /* Every decoded frame in order. TRUE when a boundary has become certain (it may lie up to 2 s
  * back). */
 gboolean mnk_shots_push(MnkShots *shots, const MnkFrame *frame, MnkShotBoundary *boundary);
-/* At the end: a boundary still undecided. */
+/* At the end: the boundaries still undecided, one a call, until FALSE. */
 gboolean mnk_shots_flush(MnkShots *shots, MnkShotBoundary *boundary);
 
 /* ---- Camera motion: similarity fitted on tracked blocks of small luma pictures ---- */
