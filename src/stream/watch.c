@@ -406,7 +406,7 @@ static gpointer run(gpointer user) {
   g_autoptr(GError) error = NULL;
   if (open_source(watch, &error)) {
     read_all(watch, &error);
-    if (watch->shots != NULL && mnk_shots_flush(watch->shots, &boundary))
+    while (watch->shots != NULL && mnk_shots_flush(watch->shots, &boundary))
       note_boundary(watch, &boundary, 0);
     copy_counters(watch);
     const MnkSourceInfo *info = mnk_source_info(watch->source);
