@@ -33,6 +33,10 @@ typedef enum {
   MNK_COMMAND_MODELS = 1 << 3,
   MNK_COMMAND_DOCTOR = 1 << 4,
   MNK_COMMAND_WORKER = 1 << 5,
+  MNK_COMMAND_SERVE = 1 << 6,
+  MNK_COMMAND_SEND = 1 << 7,
+  MNK_COMMAND_KEYS = 1 << 8,
+  MNK_COMMAND_PARAM = 1 << 9, /* not a command: each stream of the server may have its own value */
   MNK_COMMAND_ALL = 0xffff,
 } MnkCommandSet;
 

@@ -10,6 +10,7 @@ enum { LONGEST_NAME = 64 };
  * it back. */
 enum {
   LIVE = MNK_OPTION_LIVE,
+  SECRET = MNK_OPTION_SECRET,
   HIDDEN = MNK_OPTION_HIDDEN,
   CLI_ONLY = MNK_OPTION_CLI_ONLY,
 
@@ -19,6 +20,10 @@ enum {
   MODELS = MNK_COMMAND_MODELS,
   DOCTOR = MNK_COMMAND_DOCTOR,
   WORKER = MNK_COMMAND_WORKER,
+  SERVE = MNK_COMMAND_SERVE,
+  SEND = MNK_COMMAND_SEND,
+  KEYGEN = MNK_COMMAND_KEYS,
+  PARAM = MNK_COMMAND_PARAM,
   ALL = MNK_COMMAND_ALL,
 };
 
@@ -51,6 +56,8 @@ static const struct {
     {MNK_COMMAND_CAPTION, "caption"}, {MNK_COMMAND_CAPTIONS, "captions"},
     {MNK_COMMAND_SEARCH, "search"},   {MNK_COMMAND_MODELS, "models"},
     {MNK_COMMAND_DOCTOR, "doctor"},   {MNK_COMMAND_WORKER, "worker"},
+    {MNK_COMMAND_SERVE, "serve"},     {MNK_COMMAND_SEND, "send"},
+    {MNK_COMMAND_KEYS, "keys"},       {MNK_COMMAND_PARAM, "stream parameters"},
 };
 
 const char *mnk_command_name(MnkCommandSet command) {

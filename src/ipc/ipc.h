@@ -12,10 +12,13 @@ typedef enum {
   MNK_MSG_HELLO = 1, /* JSON: settings of the worker; fd: the slots' memory */
   MNK_MSG_OPEN,      /* JSON: a source; fd: the file, for files */
   MNK_MSG_CLOSE,     /* JSON: {} end the stream */
-  MNK_MSG_SET,       /* JSON: live parameters */
+  MNK_MSG_SET,       /* JSON: live parameters, preview */
   MNK_MSG_SLOT_FREE, /* JSON: {"slot"} */
   MNK_MSG_QUIT,      /* finish and exit */
   MNK_MSG_PING,
+  MNK_MSG_INBOX, /* fd: the slots' memory that the server writes pushed frames to */
+  MNK_MSG_FRAME, /* JSON: {"slot","length","pts_ms","arrival_us"}: a pushed JPEG */
+  MNK_MSG_MARK,  /* JSON: {"number"}: answered when all that was sent before has been told */
   /* worker -> server */
   MNK_MSG_READY = 64,  /* JSON: parts that work and faults */
   MNK_MSG_OPENED,      /* JSON: MnkSourceInfo */
@@ -25,6 +28,9 @@ typedef enum {
   MNK_MSG_COUNTERS,    /* JSON: frame counts and stage times, once a second and at the end */
   MNK_MSG_ENDED,       /* JSON: {"end_ms"} or {"error":{"code","message"}} */
   MNK_MSG_PONG,
+  MNK_MSG_PREVIEW,    /* JSON: as PICTURE: a picture for viewers */
+  MNK_MSG_FRAME_FREE, /* JSON: {"slot"}: the pushed bytes have been copied out */
+  MNK_MSG_MARKED,     /* JSON: {"number"} */
 } MnkMessageType;
 gboolean mnk_message_type_is_known(guint type);
 

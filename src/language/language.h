@@ -1,9 +1,9 @@
-/* language: from what is known to sentences. Today the template; local and remote models come
- * behind the same interface. */
+/* language: from what is known to sentences: the template, and remote models (backend.h). */
 #ifndef MNK_LANGUAGE_H
 #define MNK_LANGUAGE_H
 
 #include "facts/facts.h"
+#include "language/backend.h"
 
 typedef enum { MNK_LANG_EN, MNK_LANG_JA, MNK_LANG_N } MnkLang;
 const char *mnk_lang_code(MnkLang lang); /* "en", "ja" */

@@ -88,6 +88,8 @@ typedef enum {
   MNK_SOURCE_FILE,   /* an open file descriptor; seekable or not (stdin) */
   MNK_SOURCE_CAMERA, /* /dev/videoN */
   MNK_SOURCE_RTSP,   /* rtsp:// or rtsps:// */
+  MNK_SOURCE_HTTP,   /* http:// or https://: a file, a live stream or an HLS playlist */
+  MNK_SOURCE_PUSH,   /* no source of its own: frames are handed in (stream/) */
 } MnkSourceKind;
 
 typedef struct {
@@ -103,7 +105,9 @@ typedef struct {
                            only, and the decoder may then skip what is not needed */
   gboolean rtsp_udp;
   gint64 timeout_ms;   /* live: nothing for so long is an error */
-  guint reconnect_max; /* RTSP */
+  guint reconnect_max; /* RTSP, HTTP */
+  const char *outbound_allow; /* RTSP, HTTP: the policy's list (MnkAddressPolicy); NULL: public
+                                 addresses only. It holds for every connection that is made */
   guint64 max_pixels;
   int decoder_threads; /* 0: choose */
   gint64 resume_ms; /* FILE: the first pass begins here, later ones at from_ms; <= 0: it does too */

@@ -1,7 +1,9 @@
 /* stream: the only place that knows all stages. Two halves joined by ipc:
  *
  *   worker:  source -> shots, motion, gate -> perception -> observations, pictures
- *   server:  observations -> timeline of facts -> template -> captions -> store -> callback */
+ *   server:  observations -> timeline of facts -> captions -> store -> events
+ *
+ * A stream of the kind "push" has no source of its own: its frames are handed in as JPEG. */
 #ifndef MNK_STREAM_H
 #define MNK_STREAM_H
 
@@ -9,15 +11,44 @@
 #include "language/language.h"
 #include "store/store.h"
 
-/* ---- The server's half ---- */
+/* ---- Workers: the processes that hold pixels and models ---- */
+
+/* Streams are spread over worker processes of three kinds: files and pushed frames (as many as
+ * MNK_OPT_WORKERS), cameras, and the network; the last two have a sandbox that lets them do just
+ * that. A process is started when its first stream comes, watched, and started again when it dies;
+ * its streams go on. */
+typedef struct _MnkWorkers MnkWorkers;
+MnkWorkers *mnk_workers_new(const MnkSettings *settings);
+/* Streams must be gone. */
+void mnk_workers_free(MnkWorkers *workers);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkWorkers, mnk_workers_free)
 
 typedef struct {
-  guint64 received;              /* sampled frames that the source delivered */
+  const char *kind; /* "local", "camera", "network" */
+  GPid pid;         /* 0: down */
+  guint streams;
+  guint64 deaths;
+  gboolean given_up; /* died too often; its streams have ended with an error */
+  const char *fault; /* what a missing part of perception says, or NULL; borrowed */
+} MnkWorkerState;
+guint mnk_workers_count(const MnkWorkers *workers);
+void mnk_workers_state(const MnkWorkers *workers, guint index, MnkWorkerState *out);
+
+/* ---- A stream: the server's half ---- */
+
+typedef struct {
+  guint64 received;              /* sampled frames that the source delivered, or frames pushed */
   guint64 encoded;               /* looked at by perception */
   guint64 gated;                 /* like the last one */
   guint64 late, dropped, queued; /* received = encoded + gated + late + dropped + queued */
+  guint64 dropped_behind;        /* of dropped: gave way to newer frames */
+  guint64 dropped_damaged;       /* could not be decoded */
+  guint64 dropped_room;          /* no room on the way to the worker */
+  guint64 dropped_worker;        /* went with a worker that died */
+  guint64 refused;               /* pushed and refused with an error; not in received */
   guint64 decoded;               /* all decoded pictures */
   guint64 worker_deaths, gaps, captions;
+  guint64 batches, batches_stale, fallbacks; /* of a remote backend */
   double decode_ms, look_ms; /* CPU of decoding, wall of perception, sums */
   double part_ms[5]; /* wall of each part of perception: scenes, objects, faces, pose, text */
   guint64 part_runs[5];
@@ -29,34 +60,78 @@ typedef struct {
   void (*caption)(const MnkCaption *caption, gboolean durable, gpointer user);
   /* The picture behind a final caption, JPEG, borrowed; only if wanted; before its caption. */
   void (*picture)(const MnkCaption *caption, gint64 pts_ms, GBytes *jpeg, gpointer user);
+  /* A picture for viewers while mnk_stream_set_preview is on; width 0: as pushed. */
+  void (*preview)(gint64 pts_ms, GBytes *jpeg, gpointer user);
+  /* What was seen in one sampled frame. */
+  void (*observation)(const MnkObservation *obs, gpointer user);
   /* The source is open; JSON text of its info is in *info. */
   void (*opened)(const char *info_json, gint64 duration_ms, gpointer user);
   /* How far the stream has come. */
   void (*progress)(gint64 pts_ms, gpointer user);
+  /* Pushed: a batch is complete, with the seed's memory summary (JSON array text). */
+  void (*batch)(const char *memory_summary_json, gpointer user);
   /* It is over; error NULL: the whole source was captioned. Comes once, last. */
   void (*ended)(const GError *error, gpointer user);
 } MnkStreamEvents;
 
 typedef struct _MnkStream MnkStream;
 
-/* One source, its worker and its outputs. source: a path, "-", /dev/videoN or camera[:N],
- * rtsp://... Checks what can be checked at once (missing file, folder, empty file, unknown scheme).
- * store may be NULL; borrowed. Events come from the thread-default main context. */
-MnkStream *mnk_stream_new(const MnkSettings *settings, const char *source,
-                          const MnkStreamEvents *events, gpointer user, GError **error);
-/* Captions go through this store, which must outlive the stream; before the start. Without one they
- * are not kept. */
-void mnk_stream_set_store(MnkStream *stream, MnkStore *store);
+/* The source of a pushed stream. */
+#define MNK_SOURCE_PUSH "push"
+
+typedef struct {
+  MnkWorkers *workers; /* borrowed; outlives the stream */
+  const char *id;      /* NULL: made from the source's name */
+  const char *source;  /* MNK_SOURCE_PUSH, a path, "-", /dev/videoN, camera[:N], rtsp://, http:// */
+  const MnkSettings *settings; /* copied: the stream's own parameters */
+  MnkStore *store;             /* NULL: captions are not kept; borrowed */
+  MnkBackend *backend;         /* NULL: the template tells; borrowed */
+  gboolean trusted;            /* the operator's own source: no address policy */
+  /* Going on after a restart of the program: numbers and times count on from here. */
+  gboolean resume;
+  guint64 next_number, next_seq;
+  gint64 next_ms;
+} MnkStreamConfig;
+
+/* Checks what can be checked at once (id, missing file, folder, empty file, unknown scheme, an
+ * address that the policy forbids). Events come from the thread-default main context, never from
+ * within a call. */
+MnkStream *mnk_stream_new(const MnkStreamConfig *config, const MnkStreamEvents *events,
+                          gpointer user, GError **error);
 gboolean mnk_stream_start(MnkStream *stream, GError **error);
-/* Ends the worker and waits for it; free does it too. No event comes after this. */
-void mnk_stream_close(MnkStream *stream);
 /* Ends early: what is known is captioned, then ended comes with MNK_ERROR_CANCELLED. */
 void mnk_stream_stop(MnkStream *stream);
+/* Gives it up without a word. No event comes after this. */
 void mnk_stream_free(MnkStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkStream, mnk_stream_free)
 const char *mnk_stream_id(const MnkStream *stream);
+gboolean mnk_stream_id_is_valid(const char *id);
 void mnk_stream_counters(const MnkStream *stream, MnkStreamCounters *out);
 GPid mnk_stream_worker_pid(const MnkStream *stream);
+gint64 mnk_stream_clock_ms(const MnkStream *stream); /* < 0: nothing seen yet */
+
+/* Takes over the LIVE options of settings while the stream runs. */
+gboolean mnk_stream_set(MnkStream *stream, const MnkSettings *settings, GError **error);
+/* Pictures for viewers: at most fps a second (0: none), long side at most size. */
+void mnk_stream_set_preview(MnkStream *stream, double fps, int size);
+
+/* ---- Pushed frames ---- */
+
+typedef struct {
+  const guint8 *jpeg; /* borrowed */
+  gsize length;
+  gint64 index;     /* the client's number, -1: none */
+  double timestamp; /* seconds, the client's clock; later than the frame before */
+  gint64 arrival_us;
+} MnkPushFrame;
+
+/* Probes the header and hands the bytes to the worker; never blocks. FALSE: refused, the error names
+ * what was wrong (not a JPEG, too large, too many pixels, timestamp); the stream goes on. *buffered:
+ * frames since the last batch, this one included. */
+gboolean mnk_stream_push(MnkStream *stream, const MnkPushFrame *frame, guint *buffered,
+                         GError **error);
+/* What is buffered is captioned now. */
+void mnk_stream_flush(MnkStream *stream);
 
 /* ---- The worker's half ---- */
 

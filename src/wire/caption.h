@@ -43,9 +43,10 @@ const char *mnk_fact_kind_name(MnkFactKind kind); /* "object", ... */
 typedef struct {
   char *stream; /* id */
   char *id;     /* stable: the same caption keeps it through updates; unique within the stream */
+  guint64 seq;  /* counts the stream's commits from 1: a caption that is told again has a new one */
   gint64 start_ms, end_ms;
   gboolean final;
-  char *backend; /* "template", later "local", "gemini", ...; "none" for a gap */
+  char *backend; /* "template", "gemini", "vertex", "openai"; "none" for a gap */
   char *lang;    /* "en", "ja" */
   char *text;
   GPtrArray *facts; /* of MnkFact, owned */

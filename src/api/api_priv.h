@@ -1,0 +1,181 @@
+/* What the parts of the API share. */
+#ifndef MNK_API_PRIV_H
+#define MNK_API_PRIV_H
+
+#include "api/api.h"
+
+/* ---- auth.c: who asks ---- */
+
+typedef enum {
+  MNK_SCOPE_NONE = 0, /* anyone */
+  MNK_SCOPE_INGEST = 1 << 0,
+  MNK_SCOPE_READ = 1 << 1,
+  MNK_SCOPE_ASK = 1 << 2,
+  MNK_SCOPE_ADMIN = 1 << 3,
+} MnkScope;
+
+/* A key of the file, or the one that stands for everyone when there are none. Lives as long as its
+ * keyring or until the last reference goes. */
+typedef struct {
+  gint refs;
+  char *name;
+  guint scopes;
+  guint streams_max;      /* 0: no limit of its own, as below */
+  double fps_max;         /* frames pushed per second, all streams of the key together */
+  guint64 bytes_per_s;
+  guint64 tokens_per_day; /* of language models */
+  /* in use */
+  guint streams;
+  double fps_bucket, bytes_bucket;
+  gint64 bucket_us, day;
+  guint64 tokens_today;
+} MnkKey;
+MnkKey *mnk_key_ref(MnkKey *key);
+void mnk_key_unref(MnkKey *key);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkKey, mnk_key_unref)
+/* Takes one frame of these bytes from the key's quotas. FALSE with the limit's name and figure. */
+gboolean mnk_key_take_frame(MnkKey *key, gsize bytes, gint64 now_us, GError **error);
+gboolean mnk_key_take_stream(MnkKey *key, GError **error);
+void mnk_key_give_stream(MnkKey *key);
+gboolean mnk_key_has_tokens(MnkKey *key, gint64 now_us);
+void mnk_key_spend_tokens(MnkKey *key, guint64 tokens, gint64 now_us);
+
+typedef struct _MnkAuth MnkAuth;
+/* keys_path NULL: no keys, everyone may do everything. */
+MnkAuth *mnk_auth_new(const char *keys_path, GError **error);
+void mnk_auth_free(MnkAuth *auth);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkAuth, mnk_auth_free)
+gboolean mnk_auth_reload(MnkAuth *auth, const char *keys_path, GError **error);
+gboolean mnk_auth_has_keys(const MnkAuth *auth);
+/* The key behind a request (header, or a token for this stream; stream NULL: a token for any), with
+ * the scope wanted. NULL: refused, *status is 401, 403 or 429 (too many wrong keys from this
+ * address), and the error says why. Owned by the caller. Compares in constant time. */
+MnkKey *mnk_auth_check(MnkAuth *auth, MnkRequest *request, MnkScope scope, const char *stream,
+                       guint *status, GError **error);
+/* HMAC-SHA-256 over scope, stream, key and expiry, with a secret made at the start. */
+char *mnk_auth_make_token(MnkAuth *auth, const MnkKey *key, MnkScope scope, const char *stream,
+                          gint64 expires_us);
+/* The Origin check: absent, our own, or listed. *allow: the value for
+ * Access-Control-Allow-Origin or NULL. */
+gboolean mnk_auth_origin_ok(const char *allow_origins, MnkRequest *request, const char **allow);
+
+/* ---- answer.c: answers ---- */
+
+void mnk_answer_json(MnkRequest *request, guint status, const GString *json);
+void mnk_answer_error(MnkRequest *request, guint status, const char *code, const char *message,
+                      const char *field);
+/* Status and code of a GError; a message that begins with a member's name gives the field. */
+void mnk_answer_gerror(MnkRequest *request, const GError *error);
+
+/* ---- routes.c: one table checks requests, finds handlers and writes the OpenAPI file ---- */
+
+typedef enum {
+  MNK_FIELD_STRING, /* max: bytes */
+  MNK_FIELD_INT,
+  MNK_FIELD_DOUBLE,
+  MNK_FIELD_BOOL,
+  MNK_FIELD_TIME,   /* "90", "1:30"; milliseconds inside */
+  MNK_FIELD_ENUM,   /* choices "a|b" */
+  MNK_FIELD_PARAMS, /* an object with the options table's stream parameters (MNK_COMMAND_PARAM) */
+} MnkFieldType;
+
+/* A member of the query or of the JSON body. Tables end with a NULL name. Unknown members are
+ * refused by name. */
+typedef struct {
+  const char *name;
+  MnkFieldType type;
+  gboolean required;
+  double min, max;
+  const char *choices;
+  const char *help;
+} MnkField;
+
+/* One request on its way through a handler. Kept alive until the request is closed. */
+typedef struct {
+  MnkApi *api;
+  MnkRequest *request;
+  MnkKey *key;     /* who asks; owned */
+  char *id, *rest; /* the path's variables; NULL when it has none */
+  MnkJson *json;   /* the body, checked against the route's table; NULL: none */
+  const MnkJsonValue *body;
+} MnkCall;
+
+typedef struct {
+  const char *method;
+  const char *pattern; /* "/v1/streams/{id}/frames/{rest}" */
+  MnkScope scope;
+  const MnkField *query, *body; /* NULL: none */
+  guint status;                 /* of success */
+  const char *answer;           /* name of a schema in openapi.c, or a content type */
+  const char *summary;
+  void (*handle)(MnkCall *call);
+  gboolean raw_body; /* the handler reads the body itself */
+} MnkRoute;
+
+/* Tables of the files that own the handlers, each ended by a NULL method. */
+extern const MnkRoute mnk_routes_service[];  /* service.c: health, metrics, version, tokens, page */
+extern const MnkRoute mnk_routes_streams[];  /* streams.c, captions.c, frames.c, search.c */
+extern const MnkRoute mnk_routes_events[];   /* events.c: SSE, WebSocket, MJPEG; ws_stream.c */
+extern const MnkRoute mnk_routes_uploads[];  /* uploads.c */
+
+/* Members of a query as the route's table has them; the fallback when absent. */
+const char *mnk_call_string(const MnkCall *call, const char *name, const char *fallback);
+gint64 mnk_call_int(const MnkCall *call, const char *name, gint64 fallback); /* INT, TIME */
+double mnk_call_double(const MnkCall *call, const char *name, double fallback);
+
+/* A params object on top of settings: every member checked by the options table. live_only: those
+ * that may not change while a stream runs are refused. FALSE: nothing has changed; the error begins
+ * with the member's name. */
+gboolean mnk_params_apply(MnkSettings *settings, const MnkJsonValue *params, gboolean live_only,
+                          GError **error);
+void mnk_params_write(const MnkSettings *settings, MnkJsonWriter *w, const char *key);
+
+/* ---- The parts; api.c owns them ---- */
+
+typedef struct _MnkRegistry MnkRegistry; /* registry.c: the streams */
+
+struct _MnkApi {
+  MnkSettings *settings;
+  MnkAuth *auth;
+  MnkStore *store;
+  MnkHttpClient *client;
+  MnkBackend *backend;   /* NULL: the template alone */
+  MnkEmbedder *embedder; /* NULL: none */
+  MnkAddressPolicy *outbound;
+  MnkWorkers *workers;
+  MnkRegistry *registry;
+  MnkHttpServer *http;
+  gboolean starting, draining;
+  void (*on_caption)(const MnkCaption *caption, gpointer user);
+  gpointer on_caption_user;
+};
+
+/* ---- registry.c ---- */
+
+typedef struct _MnkEntry MnkEntry; /* one stream as a resource, with its readers */
+
+MnkRegistry *mnk_registry_new(MnkApi *api);
+void mnk_registry_free(MnkRegistry *registry);
+/* Begins the streams that the store says are to be resumed. Asynchronous; done once. */
+void mnk_registry_resume(MnkRegistry *registry, void (*done)(gpointer user), gpointer user);
+guint mnk_registry_size(const MnkRegistry *registry);
+MnkEntry *mnk_registry_find(MnkRegistry *registry, const char *id); /* NULL: none runs */
+/* key: who pays; borrowed, NULL for the operator. trusted: any source. params may be NULL. Errors
+ * carry the HTTP status that fits. */
+MnkEntry *mnk_registry_add(MnkRegistry *registry, const char *id, const char *source,
+                           const MnkJsonValue *params, MnkKey *key, gboolean trusted,
+                           GError **error);
+void mnk_registry_remove(MnkRegistry *registry, MnkEntry *entry);
+/* Every stream is captioned to its end; done when all have ended or after timeout_ms. */
+void mnk_registry_drain(MnkRegistry *registry, gint64 timeout_ms, void (*done)(gpointer user),
+                        gpointer user);
+void mnk_registry_write_metrics(MnkRegistry *registry); /* per-stream sums into the registry */
+/* LIVE options have changed. */
+void mnk_registry_reload(MnkRegistry *registry);
+
+/* ---- uploads.c ---- */
+
+/* The path of an upload, NULL with MNK_ERROR_NOT_FOUND. Caller frees. */
+char *mnk_upload_path(MnkApi *api, const char *name, GError **error);
+
+#endif

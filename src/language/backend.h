@@ -1,0 +1,123 @@
+/* Backends that write captions from key frames: one request for each batch, answered with events
+ * that name frames by their index, never seconds. Server; no model runs in this process. */
+#ifndef MNK_LANGUAGE_BACKEND_H
+#define MNK_LANGUAGE_BACKEND_H
+
+#include "net/net.h"
+
+/* ---- A batch ---- */
+
+typedef struct {
+  guint index;   /* the frame's place in the batch, counting frames that are not sent too */
+  gint64 pts_ms;
+  float importance; /* 0..1: why it was chosen */
+  GBytes *jpeg;     /* owned */
+} MnkBatchFrame;
+
+typedef struct {
+  char *stream;
+  guint n_frames;  /* of the batch */
+  gint64 *pts_ms;  /* of each, owned */
+  gint64 end_ms;   /* the batch's last frame holds until here */
+  GPtrArray *frames; /* of MnkBatchFrame: the selected ones, in time order */
+  char *context;     /* texts of the captions before, without times; "" at the start */
+  char *running;     /* the event that the batch before left open; "" if none */
+  char *known;       /* what the embedded perception knows: facts in words; "" if nothing */
+  char *prompt;      /* the user's, "" for the default */
+  char *lang;        /* "en", "ja" */
+  gint64 deadline_us; /* monotonic: later than this nobody wants the answer */
+} MnkBatch;
+MnkBatch *mnk_batch_new(void);
+void mnk_batch_free(MnkBatch *batch);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkBatch, mnk_batch_free)
+void mnk_batch_frame_free(MnkBatchFrame *frame);
+
+/* An event that a model told, mapped to the clock: start = pts[start], end = pts[end] plus the
+ * batch's median step, clamped to the batch, sorted, no duplicates. */
+typedef struct {
+  gint64 start_ms, end_ms;
+  guint start_frame, end_frame;
+  gboolean open; /* reaches to the batch's last frame: the next batch may lengthen it */
+  float confidence;
+  char *text; /* control, ANSI and bidirectional characters removed, at most 2 KiB */
+} MnkBatchEvent;
+void mnk_batch_event_free(MnkBatchEvent *event);
+
+/* Reads and checks a model's JSON ({"events":[{start_frame,end_frame,text,confidence}]}) against the
+ * batch. Errors are sentences fit for the repair request. Pure; of MnkBatchEvent. */
+GPtrArray *mnk_batch_read_events(const MnkBatch *batch, const char *json, gsize length,
+                                 GError **error);
+/* Picks at most max of n frames: the batch's first and last, then by falling importance, spread over
+ * time. Returns indices in rising order; caller unrefs. Pure. */
+GArray *mnk_batch_select(const float *importance, guint n, guint max);
+/* Token-set Jaccard of two texts, 0..1 (words; in Japanese, pairs of characters). Pure. */
+float mnk_text_jaccard(const char *a, const char *b);
+
+/* ---- Backends ---- */
+
+typedef struct _MnkBackend MnkBackend;
+
+typedef enum {
+  MNK_BACKEND_UNCHECKED,
+  MNK_BACKEND_OK,
+  MNK_BACKEND_DEGRADED, /* the last calls failed, the next is tried */
+  MNK_BACKEND_DOWN,     /* the breaker is open, or a failure that a retry cannot mend */
+} MnkBackendState;
+const char *mnk_backend_state_name(MnkBackendState state);
+
+typedef struct {
+  GPtrArray *events; /* of MnkBatchEvent; empty: nothing worth telling */
+  guint64 prompt_tokens, answer_tokens;
+  guint attempts;
+  gboolean repaired;
+  char *model; /* as the service names it */
+} MnkBackendAnswer;
+
+/* Once, later than the call: answer (borrowed), or an error that says why the batch got none. */
+typedef void (*MnkBackendDone)(const MnkBackendAnswer *answer, const GError *error, gpointer user);
+
+/* The backend that the settings name (MNK_OPT_BACKEND: "auto" takes the first that is configured;
+ * without any, *out is NULL and TRUE is returned: the template is enough). Reads keys and prompt
+ * files now, once. FALSE: the configuration cannot work (no key, no project, bad URL), with what
+ * to set. */
+gboolean mnk_backend_new(const MnkSettings *settings, MnkHttpClient *client, MnkBackend **out,
+                         GError **error);
+/* Calls that run end without their done. */
+void mnk_backend_free(MnkBackend *backend);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkBackend, mnk_backend_free)
+const char *mnk_backend_name(const MnkBackend *backend);  /* "gemini", "vertex", "openai" */
+const char *mnk_backend_model(const MnkBackend *backend); /* as configured */
+MnkBackendState mnk_backend_state(const MnkBackend *backend);
+const char *mnk_backend_detail(const MnkBackend *backend); /* a sentence about the state, "" if ok */
+guint mnk_backend_images_max(const MnkBackend *backend);
+/* Asks the service whether it knows the model and the key. done: error NULL when it does; a network
+ * failure is told as MNK_ERROR_SOURCE and need not stop the start, an unknown or retired model or a
+ * refused key is MNK_ERROR_CONFIG. */
+typedef void (*MnkBackendChecked)(const GError *error, gpointer user);
+void mnk_backend_check(MnkBackend *backend, MnkBackendChecked done, gpointer user);
+/* The batch is copied as far as needed. Retries, repair and deadline are inside (see
+ * language/retry.c). Calls of one backend run side by side; their number is bounded
+ * (MNK_OPT_BACKEND_CALLS), more wait their turn within their deadline. */
+void mnk_backend_caption(MnkBackend *backend, const MnkBatch *batch, MnkBackendDone done,
+                         gpointer user);
+/* All calls so far: counts by outcome, tokens; for /healthz and tests. */
+typedef struct {
+  guint64 calls, ok, failed, retries, repairs, stale, refused_by_breaker;
+  guint64 prompt_tokens, answer_tokens;
+} MnkBackendCounters;
+void mnk_backend_counters(const MnkBackend *backend, MnkBackendCounters *out);
+
+/* ---- Embedding of texts (Vertex endpoint of the kind that seed users run) ---- */
+
+typedef struct _MnkEmbedder MnkEmbedder;
+/* *out NULL and TRUE: none configured. */
+gboolean mnk_embedder_new(const MnkSettings *settings, MnkHttpClient *client, MnkEmbedder **out,
+                          GError **error);
+void mnk_embedder_free(MnkEmbedder *embedder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkEmbedder, mnk_embedder_free)
+/* vector: n floats of unit length, borrowed; NULL with an error. Texts are sent in batches
+ * (MNK_OPT_VERTEX_BERT_BATCH_SIZE), at the latest after 200 ms. */
+typedef void (*MnkEmbedded)(const float *vector, guint n, const GError *error, gpointer user);
+void mnk_embedder_text(MnkEmbedder *embedder, const char *text, MnkEmbedded done, gpointer user);
+
+#endif

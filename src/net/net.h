@@ -1,0 +1,13 @@
+/* net: HTTP/1.1 and WebSocket server, WebSocket and HTTP clients. The libraries behind them
+ * (libmicrohttpd, wslay, libcurl) are seen by this folder alone.
+ *
+ * Everything lives in the thread-default main context of the thread that made it, is called from
+ * there, and calls back from there; nothing in it blocks. */
+#ifndef MNK_NET_H
+#define MNK_NET_H
+
+#include "net/http.h"
+#include "net/http_client.h"
+#include "net/websocket.h"
+
+#endif
