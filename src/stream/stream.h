@@ -28,9 +28,10 @@ typedef struct {
   GPid pid;         /* 0: down */
   guint streams;
   guint64 deaths;
-  gboolean given_up; /* died too often; its streams have ended with an error */
   const char *fault; /* what a missing part of perception says, or NULL; borrowed */
 } MnkWorkerState;
+/* Starts a local worker before the first stream needs it. */
+gboolean mnk_workers_warm(MnkWorkers *workers, GError **error);
 guint mnk_workers_count(const MnkWorkers *workers);
 void mnk_workers_state(const MnkWorkers *workers, guint index, MnkWorkerState *out);
 
@@ -91,6 +92,7 @@ typedef struct {
   gboolean resume;
   guint64 next_number, next_seq;
   gint64 next_ms;
+  double time_zero; /* pushed: the timestamp that is 0 ms; 0: the first frame's */
 } MnkStreamConfig;
 
 /* Checks what can be checked at once (id, missing file, folder, empty file, unknown scheme, an
@@ -110,8 +112,12 @@ void mnk_stream_counters(const MnkStream *stream, MnkStreamCounters *out);
 GPid mnk_stream_worker_pid(const MnkStream *stream);
 gint64 mnk_stream_clock_ms(const MnkStream *stream); /* < 0: nothing seen yet */
 
+double mnk_stream_time_zero(const MnkStream *stream);
+
 /* Takes over the LIVE options of settings while the stream runs. */
 gboolean mnk_stream_set(MnkStream *stream, const MnkSettings *settings, GError **error);
+/* The caption that is being built is told about once a second, with final FALSE. */
+void mnk_stream_want_running(MnkStream *stream, gboolean wanted);
 /* Pictures for viewers: at most fps a second (0: none), long side at most size. */
 void mnk_stream_set_preview(MnkStream *stream, double fps, int size);
 

@@ -30,6 +30,8 @@ gboolean mnk_stream_id_is_valid(const char *id);
 enum {
   MNK_SLOTS = 16,
   MNK_SLOT_SIZE = 2 << 20, /* bytes; a key frame as JPEG */
+  MNK_INBOX_SLOTS = 32,    /* pushed frames on their way to a worker */
+  MNK_INBOX_SLOT_SIZE = 4 << 20,
 };
 
 /* MNK_MSG_HELLO: what holds for the whole worker. */
@@ -73,6 +75,29 @@ void mnk_watch_setup_init(MnkWatchSetup *setup, const MnkSettings *settings);
 void mnk_watch_setup_clear(MnkWatchSetup *setup);
 void mnk_watch_setup_write(const MnkWatchSetup *setup, GString *out);
 gboolean mnk_watch_setup_read(const MnkJsonValue *value, MnkWatchSetup *out, GError **error);
+
+/* ---- workers.c: a stream's place in a worker process ---- */
+
+typedef struct _MnkLink MnkLink;
+typedef struct {
+  void (*started)(gpointer user); /* the worker is up (again): open the source */
+  void (*message)(MnkMessage *message, gpointer user); /* borrowed */
+  void (*died)(const char *why, gboolean given_up, gpointer user);
+} MnkLinkEvents;
+/* Events come from the main context, not from within. */
+MnkLink *mnk_link_new(MnkWorkers *workers, const MnkSourceName *source, const MnkLinkEvents *events,
+                      gpointer user, GError **error);
+/* Closes the stream in the worker. */
+void mnk_link_free(MnkLink *link);
+/* Never waits; takes fd (-1: none). */
+void mnk_link_send(MnkLink *link, MnkMessageType type, const char *text, gsize length, int fd);
+gboolean mnk_link_is_up(const MnkLink *link);
+GPid mnk_link_pid(const MnkLink *link);
+/* A pushed frame. FALSE: there is no room on the way, or no worker. */
+gboolean mnk_link_push(MnkLink *link, const guint8 *jpeg, gsize length, gint64 pts_ms,
+                       gint64 arrival_us);
+/* Copies out what a PICTURE or PREVIEW message names, and frees its slot. */
+GBytes *mnk_link_picture(MnkLink *link, const MnkJsonValue *value, gint64 *pts_ms, GError **error);
 
 /* ---- report.c: what the worker tells the server besides observations ---- */
 
