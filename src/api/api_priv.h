@@ -47,6 +47,8 @@ void mnk_auth_free(MnkAuth *auth);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkAuth, mnk_auth_free)
 gboolean mnk_auth_reload(MnkAuth *auth, const char *keys_path, GError **error);
 gboolean mnk_auth_has_keys(const MnkAuth *auth);
+/* The key of this name, for streams that go on after a restart; NULL: gone. Owned by the caller. */
+MnkKey *mnk_auth_find(MnkAuth *auth, const char *name);
 /* The key behind a request (header, or a token for this stream; stream NULL: a token for any), with
  * the scope wanted. NULL: refused, *status is 401, 403 or 429 (too many wrong keys from this
  * address), and the error says why. Owned by the caller. Compares in constant time. */
@@ -90,15 +92,20 @@ typedef struct {
   const char *help;
 } MnkField;
 
-/* One request on its way through a handler. Kept alive until the request is closed. */
+/* One request on its way through a handler. The dispatcher holds it until the request is closed; a
+ * handler that answers later holds it by a reference and looks whether request is still there. */
 typedef struct {
+  gint refs;
   MnkApi *api;
-  MnkRequest *request;
+  MnkRequest *request; /* NULL once it is closed: nobody waits for the answer any more */
   MnkKey *key;     /* who asks; owned */
   char *id, *rest; /* the path's variables; NULL when it has none */
   MnkJson *json;   /* the body, checked against the route's table; NULL: none */
   const MnkJsonValue *body;
 } MnkCall;
+MnkCall *mnk_call_ref(MnkCall *call);
+void mnk_call_unref(MnkCall *call);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkCall, mnk_call_unref)
 
 typedef struct {
   const char *method;
