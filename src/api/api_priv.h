@@ -29,14 +29,18 @@ typedef struct {
   double fps_bucket, bytes_bucket;
   gint64 bucket_us, day;
   guint64 tokens_today;
+  char *hash;       /* as in the file; "" for everyone */
+  gboolean revoked; /* gone from the file: takes no more frames or streams */
 } MnkKey;
 MnkKey *mnk_key_ref(MnkKey *key);
 void mnk_key_unref(MnkKey *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkKey, mnk_key_unref)
-/* Takes one frame of these bytes from the key's quotas. FALSE with the limit's name and figure. */
+/* Takes one frame of these bytes from the key's quotas. FALSE with the limit's name and figure
+ * (MNK_STATUS_ERROR 429, or 403 for a key that was revoked). now_us: monotonic. */
 gboolean mnk_key_take_frame(MnkKey *key, gsize bytes, gint64 now_us, GError **error);
 gboolean mnk_key_take_stream(MnkKey *key, GError **error);
 void mnk_key_give_stream(MnkKey *key);
+/* now_us: wall time, as a day is one of the calendar (UTC). */
 gboolean mnk_key_has_tokens(MnkKey *key, gint64 now_us);
 void mnk_key_spend_tokens(MnkKey *key, guint64 tokens, gint64 now_us);
 
@@ -63,10 +67,15 @@ gboolean mnk_auth_origin_ok(const char *allow_origins, MnkRequest *request, cons
 
 /* ---- answer.c: answers ---- */
 
+/* Errors whose code is an HTTP status: 401, 403, 404, 405, 409, 413, 429, 503. */
+#define MNK_STATUS_ERROR (mnk_status_error_quark())
+GQuark mnk_status_error_quark(void);
+
 void mnk_answer_json(MnkRequest *request, guint status, const GString *json);
 void mnk_answer_error(MnkRequest *request, guint status, const char *code, const char *message,
                       const char *field);
-/* Status and code of a GError; a message that begins with a member's name gives the field. */
+/* Status and code of a GError (MNK_STATUS_ERROR, MNK_ERROR); a message that begins with the name of
+ * a member of the route's tables gives the field. 429 and 503 carry Retry-After. */
 void mnk_answer_gerror(MnkRequest *request, const GError *error);
 
 /* ---- routes.c: one table checks requests, finds handlers and writes the OpenAPI file ---- */
@@ -92,32 +101,42 @@ typedef struct {
   const char *help;
 } MnkField;
 
+typedef struct _MnkRoute MnkRoute;
+typedef struct _MnkCall MnkCall;
+
 /* One request on its way through a handler. The dispatcher holds it until the request is closed; a
- * handler that answers later holds it by a reference and looks whether request is still there. */
-typedef struct {
+ * handler that answers later holds it by a reference and looks whether request is still there. The
+ * request's own user pointer and closed-call belong to the dispatcher: use the ones here. */
+struct _MnkCall {
   gint refs;
   MnkApi *api;
   MnkRequest *request; /* NULL once it is closed: nobody waits for the answer any more */
-  MnkKey *key;     /* who asks; owned */
+  const MnkRoute *route;
+  MnkKey *key;     /* who asks, owned; NULL for routes of MNK_SCOPE_NONE */
   char *id, *rest; /* the path's variables; NULL when it has none */
   MnkJson *json;   /* the body, checked against the route's table; NULL: none */
   const MnkJsonValue *body;
-} MnkCall;
+  void (*closed)(MnkCall *call, gpointer user); /* set by a handler: the request is over */
+  gpointer user;                                /* the handler's own */
+  gint64 started_us;
+};
 MnkCall *mnk_call_ref(MnkCall *call);
 void mnk_call_unref(MnkCall *call);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkCall, mnk_call_unref)
 
-typedef struct {
+struct _MnkRoute {
   const char *method;
   const char *pattern; /* "/v1/streams/{id}/frames/{rest}" */
   MnkScope scope;
   const MnkField *query, *body; /* NULL: none */
   guint status;                 /* of success */
-  const char *answer;           /* name of a schema in openapi.c, or a content type */
+  /* A content type, or a schema of openapi_schemas.c: Stream, Streams, Captions, Frames, SearchHits,
+   * Events, Health, Version, Token, Upload, Uploads; NULL: no body. */
+  const char *answer;
   const char *summary;
   void (*handle)(MnkCall *call);
   gboolean raw_body; /* the handler reads the body itself */
-} MnkRoute;
+};
 
 /* Tables of the files that own the handlers, each ended by a NULL method. */
 extern const MnkRoute mnk_routes_service[];  /* service.c: health, metrics, version, tokens, page */
@@ -130,6 +149,9 @@ const char *mnk_call_string(const MnkCall *call, const char *name, const char *f
 gint64 mnk_call_int(const MnkCall *call, const char *name, gint64 fallback); /* INT, TIME */
 double mnk_call_double(const MnkCall *call, const char *name, double fallback);
 
+/* The data folder: the option, else the user's. Caller frees. */
+char *mnk_api_data_dir(const MnkSettings *settings);
+
 /* A params object on top of settings: every member checked by the options table. live_only: those
  * that may not change while a stream runs are refused. FALSE: nothing has changed; the error begins
  * with the member's name. */
@@ -140,6 +162,8 @@ void mnk_params_write(const MnkSettings *settings, MnkJsonWriter *w, const char 
 /* ---- The parts; api.c owns them ---- */
 
 typedef struct _MnkRegistry MnkRegistry; /* registry.c: the streams */
+typedef struct _MnkUploads MnkUploads;   /* uploads.c */
+typedef struct _MnkService MnkService;   /* service.c */
 
 struct _MnkApi {
   MnkSettings *settings;
@@ -151,6 +175,8 @@ struct _MnkApi {
   MnkAddressPolicy *outbound;
   MnkWorkers *workers;
   MnkRegistry *registry;
+  MnkUploads *uploads;
+  MnkService *service;
   MnkHttpServer *http;
   gboolean starting, draining;
   void (*on_caption)(const MnkCaption *caption, gpointer user);

@@ -47,6 +47,8 @@ const char *mnk_request_method(const MnkRequest *request); /* as sent */
 const char *mnk_request_path(const MnkRequest *request);
 /* A query member, decoded; NULL when absent. "" when it has no value. */
 const char *mnk_request_query(const MnkRequest *request, const char *name);
+/* The query's members in turn: the name, NULL beyond the last. value may be NULL. */
+const char *mnk_request_query_at(const MnkRequest *request, guint index, const char **value);
 /* Case-insensitive; NULL when absent. A field that comes twice where only one makes sense (Host,
  * Content-Length, Authorization, Origin) was refused with 400. */
 const char *mnk_request_header(const MnkRequest *request, const char *name);
@@ -60,6 +62,9 @@ gpointer mnk_request_user(const MnkRequest *request);
  * with the request afterwards. */
 void mnk_request_on_closed(MnkRequest *request, void (*func)(MnkRequest *request, gpointer user),
                            gpointer user);
+
+/* The status that was answered (101 after an upgrade); 0: none yet. */
+guint mnk_request_status(const MnkRequest *request);
 
 /* ---- The body ---- */
 
