@@ -1,5 +1,5 @@
 /* One pass over JSON text before the library sees it: syntax, encoding and limits. */
-#include "wire/json.h"
+#include "wire/json_priv.h"
 
 #include "base/base.h"
 
@@ -36,6 +36,8 @@ typedef struct {
   Key few_keys[FEW_KEYS];
   Key *keys; /* few_keys or allocated */
   gsize n_keys, keys_room;
+  MnkJsonMemberFunc told; /* of each member of the outermost object; may be NULL */
+  gpointer user;
   GError **error;
 } Check;
 
@@ -165,18 +167,32 @@ static gboolean check_string(Check *c) {
 
 /* ---- Keys ---- */
 
-/* The text of a key that has passed check_string, without its escapes. */
-static GString *unescape(const Check *c, const Key *key) {
-  Check walk = {.bytes = c->bytes, .length = key->at + key->length, .at = key->at};
-  GString *text = g_string_sized_new(key->length);
-  while (walk.at < walk.length) {
-    gunichar character = 0;
-    if (walk.bytes[walk.at] != '\\')
-      g_string_append_c(text, walk.bytes[walk.at++]);
-    else if (check_escape(&walk, &character))
-      g_string_append_unichar(text, character);
+GString *mnk_json_unescape(const char *text, gsize length) {
+  Check walk = {.bytes = text, .length = length};
+  GString *out = g_string_sized_new(length);
+  while (walk.at < length) {
+    const char *from = text + walk.at;
+    const char *backslash = memchr(from, '\\', length - walk.at);
+    gsize plain = backslash ? (gsize)(backslash - from) : length - walk.at;
+    gunichar character;
+    g_string_append_len(out, from, (gssize)plain);
+    walk.at += plain;
+    if (backslash && check_escape(&walk, &character))
+      g_string_append_unichar(out, character);
   }
-  return text;
+  return out;
+}
+
+gboolean mnk_json_text_is(const char *text, gsize length, const char *expected) {
+  gsize wanted = strlen(expected);
+  if (!memchr(text, '\\', length))
+    return length == wanted && memcmp(text, expected, wanted) == 0;
+  g_autoptr(GString) plain = mnk_json_unescape(text, length);
+  return strcmp(plain->str, expected) == 0;
+}
+
+static GString *key_text(const Check *c, const Key *key) {
+  return mnk_json_unescape(c->bytes + key->at, key->length);
 }
 
 /* FNV-1a. Colliding keys made on purpose cost comparisons in the sort, no more. */
@@ -205,15 +221,15 @@ static gboolean remember_key(Check *c, guint32 object, gsize at, gsize length) {
     key->hash = hash_bytes(c->bytes + at, length);
     return TRUE;
   }
-  GString *text = unescape(c, key);
+  GString *text = key_text(c, key);
   key->hash = hash_bytes(text->str, text->len);
   g_string_free(text, TRUE);
   return TRUE;
 }
 
 static int compare_text(const Check *c, const Key *a, const Key *b) {
-  g_autoptr(GString) x = unescape(c, a);
-  g_autoptr(GString) y = unescape(c, b);
+  g_autoptr(GString) x = key_text(c, a);
+  g_autoptr(GString) y = key_text(c, b);
   return strcmp(x->str, y->str);
 }
 
@@ -308,18 +324,61 @@ static gboolean check_literal(Check *c, const char *word) {
   return TRUE;
 }
 
+/* The type of a value that has passed, by how it begins. */
+static MnkJsonType type_of(const char *value, gsize length) {
+  switch (value[0]) {
+  case '{':
+    return MNK_JSON_OBJECT;
+  case '[':
+    return MNK_JSON_ARRAY;
+  case '"':
+    return MNK_JSON_STRING;
+  case 'n':
+    return MNK_JSON_NULL;
+  case 't':
+  case 'f':
+    return MNK_JSON_BOOL;
+  default:
+    for (gsize i = 0; i < length; i++)
+      if (strchr(".eE", value[i]))
+        return MNK_JSON_DOUBLE;
+    return MNK_JSON_INT;
+  }
+}
+
+static void tell_member(const Check *c, gsize key, gsize key_length, gsize value) {
+  MnkJsonMember member = {.key = c->bytes + key, .key_length = key_length};
+  member.value = c->bytes + value;
+  member.value_length = c->at - value;
+  member.type = type_of(member.value, member.value_length);
+  if (member.type == MNK_JSON_STRING) {
+    member.value++;
+    member.value_length -= 2;
+  }
+  c->told(&member, c->user);
+}
+
 static gboolean check_member(Check *c, guint32 object) {
   skip_space(c);
   if (peek(c) != '"')
     return bad(c, "a key is expected");
   gsize start = c->at + 1;
-  if (!count_value(c) || !check_string(c) || !remember_key(c, object, start, c->at - start - 1))
+  if (!count_value(c) || !check_string(c))
+    return FALSE;
+  gsize length = c->at - start - 1;
+  if (!remember_key(c, object, start, length))
     return FALSE;
   skip_space(c);
   if (peek(c) != ':')
     return bad(c, "':' is expected");
   c->at++;
-  return check_value(c);
+  skip_space(c);
+  gsize value = c->at;
+  if (!check_value(c))
+    return FALSE;
+  if (object == 0 && c->told)
+    tell_member(c, start, length, value);
+  return TRUE;
 }
 
 /* At the opening bracket; moves behind the closing one. */
@@ -372,16 +431,20 @@ static gboolean check_value(Check *c) {
   }
 }
 
-gboolean mnk_json_check(const char *bytes, gsize length, const MnkJsonLimits *limits,
-                        GError **error) {
-  Check c = {.bytes = bytes, .length = length, .error = error};
+gboolean mnk_json_scan(const char *bytes, gsize length, const MnkJsonLimits *limits,
+                       MnkJsonMemberFunc func, gpointer user, MnkJsonType *type, GError **error) {
+  Check c = {.bytes = bytes, .length = length, .told = func, .user = user, .error = error};
   c.limits = limits ? limits : &mnk_json_limits_default;
   c.keys = c.few_keys;
   c.keys_room = FEW_KEYS;
   gsize max_bytes = MIN(c.limits->max_bytes, G_MAXINT); /* the library counts in int */
   if (length > max_bytes)
     return fail(&c, MNK_ERROR_LIMIT, max_bytes, "more than %" G_GSIZE_FORMAT " bytes", max_bytes);
+  skip_space(&c);
+  gsize start = c.at;
   gboolean ok = check_value(&c);
+  if (ok && type)
+    *type = type_of(bytes + start, c.at - start);
   if (ok) {
     skip_space(&c);
     ok = c.at == length || bad(&c, "the end is expected");
@@ -390,4 +453,9 @@ gboolean mnk_json_check(const char *bytes, gsize length, const MnkJsonLimits *li
   if (c.keys != c.few_keys)
     g_free(c.keys);
   return ok;
+}
+
+gboolean mnk_json_check(const char *bytes, gsize length, const MnkJsonLimits *limits,
+                        GError **error) {
+  return mnk_json_scan(bytes, length, limits, NULL, NULL, NULL, error);
 }

@@ -31,16 +31,18 @@ typedef struct {
   /* frame */
   gint64 frame_index; /* -1: absent */
   double timestamp;
-  const char *image; /* base64, inside the message */
+  const char *image; /* base64, inside the message; inside unescaped where it had escapes */
   gsize image_length;
+  GString *unescaped; /* NULL as a rule */
   /* the others: the whole message, for the reader of that type; NULL for frames */
   MnkJson *json;
 } MnkPushMessage;
 void mnk_push_message_clear(MnkPushMessage *message);
 
-/* A text message. A frame is read without building a document: one pass over its few members, with
- * image_base64 left where it lies. Errors name the member: "timestamp is missing", "frame_index must
- * be a whole number from 0 to 4294967295", "the type \"frmae\" is not known". */
+/* A text message; out needs no clearing after FALSE. A frame is read without building a document:
+ * one pass over its few members, with image_base64 left where it lies. Errors name the member:
+ * "timestamp is missing", "frame_index must be a whole number from 0 to 4294967295", "the type
+ * \"frmae\" is not known". */
 gboolean mnk_push_read(const char *text, gsize length, MnkPushMessage *out, GError **error);
 
 #endif

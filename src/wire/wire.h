@@ -10,5 +10,6 @@
 #include "wire/probe.h"
 #include "wire/push.h"
 #include "wire/sse.h"
+#include "wire/utf8.h"
 
 #endif
