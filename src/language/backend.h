@@ -3,12 +3,13 @@
 #ifndef MNK_LANGUAGE_BACKEND_H
 #define MNK_LANGUAGE_BACKEND_H
 
-#include "net/net.h"
+#include "base/base.h"
+#include "net/http_client.h"
 
 /* ---- A batch ---- */
 
 typedef struct {
-  guint index;   /* the frame's place in the batch, counting frames that are not sent too */
+  guint index; /* the frame's place in the batch, counting frames that are not sent too */
   gint64 pts_ms;
   float importance; /* 0..1: why it was chosen */
   GBytes *jpeg;     /* owned */
@@ -16,15 +17,16 @@ typedef struct {
 
 typedef struct {
   char *stream;
-  guint n_frames;  /* of the batch */
-  gint64 *pts_ms;  /* of each, owned */
-  gint64 end_ms;   /* the batch's last frame holds until here */
-  GPtrArray *frames; /* of MnkBatchFrame: the selected ones, in time order */
-  char *context;     /* texts of the captions before, without times; "" at the start */
-  char *running;     /* the event that the batch before left open; "" if none */
-  char *known;       /* what the embedded perception knows: facts in words; "" if nothing */
-  char *prompt;      /* the user's, "" for the default */
-  char *lang;        /* "en", "ja" */
+  guint n_frames;     /* of the batch */
+  gint64 *pts_ms;     /* of each, owned */
+  gint64 end_ms;      /* the batch's last frame holds until here */
+  GPtrArray *frames;  /* of MnkBatchFrame: the selected ones, in time order */
+  char *context;      /* texts of the captions before, without times; "" at the start */
+  char *running;      /* the event that the batch before left open; "" if none */
+  char *known;        /* what the embedded perception knows: facts in words; "" if nothing */
+  char *prompt;       /* the user's, "" for the default */
+  char *lang;         /* "en", "ja" */
+  float temperature;  /* < 0: the backend's (mnk_batch_new sets it so) */
   gint64 deadline_us; /* monotonic: later than this nobody wants the answer */
 } MnkBatch;
 MnkBatch *mnk_batch_new(void);
@@ -43,14 +45,15 @@ typedef struct {
 } MnkBatchEvent;
 void mnk_batch_event_free(MnkBatchEvent *event);
 
-/* Reads and checks a model's JSON ({"events":[{start_frame,end_frame,text,confidence}]}) against the
- * batch. Errors are sentences fit for the repair request. Pure; of MnkBatchEvent. */
+/* Reads and checks a model's JSON ({"events":[{start_frame,end_frame,text,confidence}]}) against
+ * the batch. Errors are sentences fit for the repair request. Pure; of MnkBatchEvent. */
 GPtrArray *mnk_batch_read_events(const MnkBatch *batch, const char *json, gsize length,
                                  GError **error);
-/* Picks at most max of n frames: the batch's first and last, then by falling importance, spread over
- * time. Returns indices in rising order; caller unrefs. Pure. */
+/* Picks at most max of n frames: the batch's first and last, then by falling importance, spread
+ * over time. Returns indices in rising order; caller unrefs. Pure. */
 GArray *mnk_batch_select(const float *importance, guint n, guint max);
-/* Token-set Jaccard of two texts, 0..1 (words; in Japanese, pairs of characters). Pure. */
+/* Token-set Jaccard of two texts, 0..1 (words; in Japanese, pairs of characters); 0 when neither
+ * has any. Pure. */
 float mnk_text_jaccard(const char *a, const char *b);
 
 /* ---- Backends ---- */
@@ -88,7 +91,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkBackend, mnk_backend_free)
 const char *mnk_backend_name(const MnkBackend *backend);  /* "gemini", "vertex", "openai" */
 const char *mnk_backend_model(const MnkBackend *backend); /* as configured */
 MnkBackendState mnk_backend_state(const MnkBackend *backend);
-const char *mnk_backend_detail(const MnkBackend *backend); /* a sentence about the state, "" if ok */
+const char *
+mnk_backend_detail(const MnkBackend *backend); /* a sentence about the state, "" if ok */
 guint mnk_backend_images_max(const MnkBackend *backend);
 /* Asks the service whether it knows the model and the key. done: error NULL when it does; a network
  * failure is told as MNK_ERROR_SOURCE and need not stop the start, an unknown or retired model or a
@@ -100,6 +104,8 @@ void mnk_backend_check(MnkBackend *backend, MnkBackendChecked done, gpointer use
  * (MNK_OPT_BACKEND_CALLS), more wait their turn within their deadline. */
 void mnk_backend_caption(MnkBackend *backend, const MnkBatch *batch, MnkBackendDone done,
                          gpointer user);
+/* No done comes for the calls that were made with this user; for one that goes away. */
+void mnk_backend_cancel(MnkBackend *backend, gpointer user);
 /* All calls so far: counts by outcome, tokens; for /healthz and tests. */
 typedef struct {
   guint64 calls, ok, failed, retries, repairs, stale, refused_by_breaker;
@@ -119,5 +125,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkEmbedder, mnk_embedder_free)
  * (MNK_OPT_VERTEX_BERT_BATCH_SIZE), at the latest after 200 ms. */
 typedef void (*MnkEmbedded)(const float *vector, guint n, const GError *error, gpointer user);
 void mnk_embedder_text(MnkEmbedder *embedder, const char *text, MnkEmbedded done, gpointer user);
+/* No done comes for the texts that were given with this user. */
+void mnk_embedder_cancel(MnkEmbedder *embedder, gpointer user);
 
 #endif
