@@ -89,7 +89,7 @@ typedef enum {
   MNK_SOURCE_CAMERA, /* /dev/videoN */
   MNK_SOURCE_RTSP,   /* rtsp:// or rtsps:// */
   MNK_SOURCE_HTTP,   /* http:// or https://: a file, a live stream or an HLS playlist */
-  MNK_SOURCE_PUSH,   /* no source of its own: frames are handed in (stream/) */
+  MNK_SOURCE_PUSHED, /* no source of its own: frames are handed in (stream/) */
 } MnkSourceKind;
 
 typedef struct {

@@ -1,49 +1,65 @@
 #include "stream/stream_priv.h"
 
-static const char *const COUNTS[] = {"received", "encoded", "gated",   "late",      "dropped",
-                                     "queued",   "decoded", "damaged", "reconnects"};
+#define COUNT(name) {#name, G_STRUCT_OFFSET(MnkWatchCounters, name)}
+static const struct {
+  const char *name;
+  glong offset;
+} COUNTS[] = {
+    COUNT(received),      COUNT(encoded),        COUNT(gated),           COUNT(late),
+    COUNT(dropped),       COUNT(queued),         COUNT(decoded),         COUNT(damaged),
+    COUNT(reconnects),    COUNT(dropped_behind), COUNT(dropped_damaged), COUNT(waiting_jpegs),
+    COUNT(waiting_looks),
+};
+static const struct {
+  const char *name;
+  glong offset;
+} SUMS[] = {COUNT(decode_ms), COUNT(look_ms), COUNT(gate_ms)};
 
-static guint64 *count_at(MnkWatchCounters *counters, guint index) {
-  guint64 *const places[] = {&counters->received, &counters->encoded, &counters->gated,
-                             &counters->late,     &counters->dropped, &counters->queued,
-                             &counters->decoded,  &counters->damaged, &counters->reconnects};
-  return places[index];
+static void add_counts(MnkJsonWriter *w, const char *key, const guint64 *counts, guint n) {
+  mnk_json_begin_array(w, key);
+  for (guint i = 0; i < n; i++)
+    mnk_json_add_int(w, NULL, (gint64)counts[i]);
+  mnk_json_end_array(w);
 }
 
 void mnk_watch_counters_write(const MnkWatchCounters *counters, GString *out) {
-  MnkWatchCounters copy = *counters;
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);
   mnk_json_begin_object(&w, NULL);
   for (guint i = 0; i < G_N_ELEMENTS(COUNTS); i++)
-    mnk_json_add_int(&w, COUNTS[i], (gint64)*count_at(&copy, i));
-  mnk_json_add_double(&w, "decode_ms", counters->decode_ms, 3);
-  mnk_json_add_double(&w, "look_ms", counters->look_ms, 3);
+    mnk_json_add_int(&w, COUNTS[i].name,
+                     (gint64)G_STRUCT_MEMBER(guint64, counters, COUNTS[i].offset));
+  for (guint i = 0; i < G_N_ELEMENTS(SUMS); i++)
+    mnk_json_add_double(&w, SUMS[i].name, G_STRUCT_MEMBER(double, counters, SUMS[i].offset), 3);
   mnk_json_begin_array(&w, "part_ms");
   for (guint i = 0; i < G_N_ELEMENTS(counters->part_ms); i++)
     mnk_json_add_double(&w, NULL, counters->part_ms[i], 3);
   mnk_json_end_array(&w);
-  mnk_json_begin_array(&w, "part_runs");
-  for (guint i = 0; i < G_N_ELEMENTS(counters->part_runs); i++)
-    mnk_json_add_int(&w, NULL, (gint64)counters->part_runs[i]);
-  mnk_json_end_array(&w);
+  add_counts(&w, "part_runs", counters->part_runs, G_N_ELEMENTS(counters->part_runs));
+  add_counts(&w, "gate_counts", counters->gate_counts, MNK_GATE_BUCKETS);
   mnk_json_end_object(&w);
+}
+
+static void read_counts(const MnkJsonValue *array, guint64 *counts, guint n) {
+  for (guint i = 0; i < n; i++)
+    counts[i] = (guint64)MAX(mnk_json_int(mnk_json_at(array, i), 0), 0);
 }
 
 gboolean mnk_watch_counters_read(const MnkJsonValue *value, MnkWatchCounters *out, GError **error) {
   *out = (MnkWatchCounters){0};
   for (guint i = 0; i < G_N_ELEMENTS(COUNTS); i++) {
     gint64 number = 0;
-    if (!mnk_json_get_int(value, COUNTS[i], MNK_JSON_REQUIRED, 0, G_MAXINT64, &number, error))
+    if (!mnk_json_get_int(value, COUNTS[i].name, MNK_JSON_REQUIRED, 0, G_MAXINT64, &number, error))
       return FALSE;
-    *count_at(out, i) = (guint64)number;
+    G_STRUCT_MEMBER(guint64, out, COUNTS[i].offset) = (guint64)number;
   }
-  out->decode_ms = mnk_json_double(mnk_json_get(value, "decode_ms"), 0);
-  out->look_ms = mnk_json_double(mnk_json_get(value, "look_ms"), 0);
-  for (guint i = 0; i < G_N_ELEMENTS(out->part_ms); i++) {
+  for (guint i = 0; i < G_N_ELEMENTS(SUMS); i++)
+    G_STRUCT_MEMBER(double, out, SUMS[i].offset) =
+        mnk_json_double(mnk_json_get(value, SUMS[i].name), 0);
+  for (guint i = 0; i < G_N_ELEMENTS(out->part_ms); i++)
     out->part_ms[i] = mnk_json_double(mnk_json_at(mnk_json_get(value, "part_ms"), i), 0);
-    out->part_runs[i] = (guint64)mnk_json_int(mnk_json_at(mnk_json_get(value, "part_runs"), i), 0);
-  }
+  read_counts(mnk_json_get(value, "part_runs"), out->part_runs, G_N_ELEMENTS(out->part_runs));
+  read_counts(mnk_json_get(value, "gate_counts"), out->gate_counts, MNK_GATE_BUCKETS);
   return TRUE;
 }
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+enum { PREVIEW_SIZE = 640, FPS_MAX = 1000 };
 static const gint64 LONGEST_MS = 8640000000000;
 
 /* ---- the worker ---- */
@@ -31,7 +32,7 @@ void mnk_worker_setup_init(MnkWorkerSetup *setup, const MnkSettings *settings,
       .cache_dir = g_build_filename(cache, "compiled", NULL),
       .device = g_strdup(source->kind == MNK_SOURCE_CAMERA ? source->address : ""),
       .threads = (int)mnk_settings_int(settings, MNK_OPT_THREADS),
-      .parts = wanted_parts(settings),
+      .parts = MNK_PART_ALL, /* a stream may want any of them, now or later */
       .stub = mnk_settings_bool(settings, MNK_OPT_STUB_MODEL),
       .sandbox = mnk_settings_bool(settings, MNK_OPT_SANDBOX),
       .network = source->network,
@@ -105,13 +106,71 @@ gboolean mnk_worker_setup_read(const MnkJsonValue *value, MnkWorkerSetup *out, G
   return TRUE;
 }
 
+/* ---- what may change ---- */
+
+void mnk_watch_live_init(MnkWatchLive *live, const MnkSettings *settings) {
+  *live = (MnkWatchLive){
+      .fps = mnk_settings_double(settings, MNK_OPT_FPS),
+      .gate_mse = mnk_settings_double(settings, MNK_OPT_GATE_MSE),
+      .gate_max_gap_ms = mnk_settings_int(settings, MNK_OPT_GATE_MAX_GAP),
+      .parts = wanted_parts(settings),
+      .pictures = mnk_settings_is_set(settings, MNK_OPT_KEYFRAMES),
+      .picture_size = (int)mnk_settings_int(settings, MNK_OPT_PICTURE_SIZE),
+      .preview_size = PREVIEW_SIZE,
+  };
+}
+
+static void add_live(MnkJsonWriter *w, const char *key, const MnkWatchLive *live) {
+  mnk_json_begin_object(w, key);
+  mnk_json_add_double(w, "fps", live->fps, 17);
+  mnk_json_add_double(w, "gate_mse", live->gate_mse, 17);
+  mnk_json_add_int(w, "gate_max_gap_ms", live->gate_max_gap_ms);
+  mnk_json_add_int(w, "parts", live->parts);
+  mnk_json_add_bool(w, "pictures", live->pictures);
+  mnk_json_add_int(w, "picture_size", live->picture_size);
+  mnk_json_add_int(w, "summary_dim", live->summary_dim);
+  mnk_json_add_double(w, "preview_fps", live->preview_fps, 17);
+  mnk_json_add_int(w, "preview_size", live->preview_size);
+  mnk_json_end_object(w);
+}
+
+void mnk_watch_live_write(const MnkWatchLive *live, GString *out) {
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, out);
+  add_live(&w, NULL, live);
+}
+
+static gboolean read_double(const MnkJsonValue *value, const char *key, double max, double *out,
+                            GError **error) {
+  return mnk_json_get_double(value, key, MNK_JSON_REQUIRED, 0, max, out, error);
+}
+
+gboolean mnk_watch_live_read(const MnkJsonValue *value, MnkWatchLive *out, GError **error) {
+  gint64 parts, picture_size, summary_dim, preview_size;
+  *out = (MnkWatchLive){0};
+  if (!read_double(value, "fps", FPS_MAX, &out->fps, error) ||
+      !read_double(value, "gate_mse", 1, &out->gate_mse, error) ||
+      !read_int(value, "gate_max_gap_ms", 0, LONGEST_MS, &out->gate_max_gap_ms, error) ||
+      !read_int(value, "parts", 0, MNK_PART_ALL, &parts, error) ||
+      !read_bool(value, "pictures", &out->pictures, error) ||
+      !read_int(value, "picture_size", 64, 2048, &picture_size, error) ||
+      !read_int(value, "summary_dim", 0, MNK_OBS_MAX_SUMMARY, &summary_dim, error) ||
+      !read_double(value, "preview_fps", FPS_MAX, &out->preview_fps, error) ||
+      !read_int(value, "preview_size", 16, 4096, &preview_size, error))
+    return FALSE;
+  out->parts = (guint)parts;
+  out->picture_size = (int)picture_size;
+  out->summary_dim = (guint)summary_dim;
+  out->preview_size = (int)preview_size;
+  return TRUE;
+}
+
 /* ---- one source ---- */
 
 void mnk_watch_setup_init(MnkWatchSetup *setup, const MnkSettings *settings) {
   gboolean cuts = mnk_settings_bool(settings, MNK_OPT_CUTS);
   gboolean motion = mnk_settings_bool(settings, MNK_OPT_CAMERA_MOTION);
   *setup = (MnkWatchSetup){
-      .fps = mnk_settings_double(settings, MNK_OPT_FPS),
       .from_ms = mnk_settings_is_set(settings, MNK_OPT_FROM)
                      ? mnk_settings_int(settings, MNK_OPT_FROM)
                      : 0,
@@ -122,22 +181,21 @@ void mnk_watch_setup_init(MnkWatchSetup *setup, const MnkSettings *settings) {
       .realtime = mnk_settings_bool(settings, MNK_OPT_REALTIME),
       .every_frame = cuts || motion,
       .rtsp_udp = g_str_equal(mnk_settings_string(settings, MNK_OPT_RTSP_TRANSPORT), "udp"),
-      .pictures = mnk_settings_is_set(settings, MNK_OPT_KEYFRAMES),
       .timeout_ms = mnk_settings_int(settings, MNK_OPT_SOURCE_TIMEOUT),
       .reconnect_max = (guint)mnk_settings_int(settings, MNK_OPT_RECONNECT_MAX),
+      .outbound_allow = g_strdup(mnk_settings_string(settings, MNK_OPT_OUTBOUND_ALLOW)),
       .max_pixels = (guint64)mnk_settings_int(settings, MNK_OPT_MAX_PIXELS),
-      .gate_mse = mnk_settings_double(settings, MNK_OPT_GATE_MSE),
-      .gate_max_gap_ms = mnk_settings_int(settings, MNK_OPT_GATE_MAX_GAP),
       .cuts = cuts,
       .camera_motion = motion,
-      .picture_size = (int)mnk_settings_int(settings, MNK_OPT_PICTURE_SIZE),
       .fault = g_strdup(mnk_settings_string(settings, MNK_OPT_WORKER_FAULT)),
   };
+  mnk_watch_live_init(&setup->live, settings);
 }
 
 void mnk_watch_setup_clear(MnkWatchSetup *setup) {
   g_clear_pointer(&setup->stream, g_free);
   g_clear_pointer(&setup->address, g_free);
+  g_clear_pointer(&setup->outbound_allow, g_free);
   g_clear_pointer(&setup->fault, g_free);
 }
 
@@ -148,7 +206,7 @@ void mnk_watch_setup_write(const MnkWatchSetup *setup, GString *out) {
   mnk_json_add_string(&w, "stream", setup->stream);
   mnk_json_add_string(&w, "address", setup->address);
   mnk_json_add_int(&w, "kind", setup->kind);
-  mnk_json_add_double(&w, "fps", setup->fps, 17);
+  add_live(&w, "live", &setup->live);
   mnk_json_add_int(&w, "from_ms", setup->from_ms);
   mnk_json_add_int(&w, "to_ms", setup->to_ms);
   mnk_json_add_int(&w, "resume_ms", setup->resume_ms);
@@ -157,15 +215,12 @@ void mnk_watch_setup_write(const MnkWatchSetup *setup, GString *out) {
   mnk_json_add_bool(&w, "realtime", setup->realtime);
   mnk_json_add_bool(&w, "every_frame", setup->every_frame);
   mnk_json_add_bool(&w, "rtsp_udp", setup->rtsp_udp);
-  mnk_json_add_bool(&w, "pictures", setup->pictures);
   mnk_json_add_int(&w, "timeout_ms", setup->timeout_ms);
   mnk_json_add_int(&w, "reconnect_max", setup->reconnect_max);
   mnk_json_add_int(&w, "max_pixels", (gint64)setup->max_pixels);
-  mnk_json_add_double(&w, "gate_mse", setup->gate_mse, 17);
-  mnk_json_add_int(&w, "gate_max_gap_ms", setup->gate_max_gap_ms);
+  mnk_json_add_string(&w, "outbound_allow", setup->outbound_allow ? setup->outbound_allow : "");
   mnk_json_add_bool(&w, "cuts", setup->cuts);
   mnk_json_add_bool(&w, "camera_motion", setup->camera_motion);
-  mnk_json_add_int(&w, "picture_size", setup->picture_size);
   mnk_json_add_string(&w, "fault", setup->fault != NULL ? setup->fault : "");
   mnk_json_end_object(&w);
 }
@@ -175,39 +230,46 @@ static gboolean read_flags(const MnkJsonValue *value, MnkWatchSetup *out, GError
          read_bool(value, "realtime", &out->realtime, error) &&
          read_bool(value, "every_frame", &out->every_frame, error) &&
          read_bool(value, "rtsp_udp", &out->rtsp_udp, error) &&
-         read_bool(value, "pictures", &out->pictures, error) &&
          read_bool(value, "cuts", &out->cuts, error) &&
          read_bool(value, "camera_motion", &out->camera_motion, error);
 }
 
 static gboolean read_numbers(const MnkJsonValue *value, MnkWatchSetup *out, GError **error) {
-  gint64 kind, reconnect, pixels, size;
-  if (!read_int(value, "kind", MNK_SOURCE_FILE, MNK_SOURCE_RTSP, &kind, error) ||
-      !mnk_json_get_double(value, "fps", MNK_JSON_REQUIRED, 0.001, 1000, &out->fps, error) ||
+  gint64 kind, reconnect, pixels;
+  if (!read_int(value, "kind", MNK_SOURCE_FILE, MNK_SOURCE_PUSHED, &kind, error) ||
       !read_int(value, "from_ms", 0, LONGEST_MS, &out->from_ms, error) ||
       !read_int(value, "to_ms", -1, LONGEST_MS, &out->to_ms, error) ||
       !read_int(value, "resume_ms", -1, LONGEST_MS, &out->resume_ms, error) ||
       !read_int(value, "offset_ms", 0, LONGEST_MS, &out->offset_ms, error) ||
       !read_int(value, "timeout_ms", 0, LONGEST_MS, &out->timeout_ms, error) ||
       !read_int(value, "reconnect_max", 0, G_MAXUINT, &reconnect, error) ||
-      !read_int(value, "max_pixels", 1, G_MAXINT32, &pixels, error) ||
-      !mnk_json_get_double(value, "gate_mse", MNK_JSON_REQUIRED, 0, 1, &out->gate_mse, error) ||
-      !read_int(value, "gate_max_gap_ms", 0, LONGEST_MS, &out->gate_max_gap_ms, error) ||
-      !read_int(value, "picture_size", 64, 2048, &size, error))
+      !read_int(value, "max_pixels", 1, G_MAXINT32, &pixels, error))
     return FALSE;
   out->kind = (MnkSourceKind)kind;
   out->reconnect_max = (guint)reconnect;
   out->max_pixels = (guint64)pixels;
-  out->picture_size = (int)size;
   return TRUE;
+}
+
+static gboolean read_live(const MnkJsonValue *value, MnkWatchSetup *out, GError **error) {
+  const MnkJsonValue *live = NULL;
+  if (!mnk_json_get_object(value, "live", MNK_JSON_REQUIRED, &live, error) ||
+      !mnk_watch_live_read(live, &out->live, error))
+    return FALSE;
+  if (out->live.fps > 0 || out->kind == MNK_SOURCE_PUSHED)
+    return TRUE;
+  g_set_error_literal(error, MNK_ERROR, MNK_ERROR_BAD_INPUT,
+                      "\"live.fps\" must be over 0 for a source that is read");
+  return FALSE;
 }
 
 gboolean mnk_watch_setup_read(const MnkJsonValue *value, MnkWatchSetup *out, GError **error) {
   *out = (MnkWatchSetup){0};
   if (read_string(value, "stream", &out->stream, error) &&
       read_string(value, "address", &out->address, error) &&
+      read_string(value, "outbound_allow", &out->outbound_allow, error) &&
       read_string(value, "fault", &out->fault, error) && read_numbers(value, out, error) &&
-      read_flags(value, out, error))
+      read_live(value, out, error) && read_flags(value, out, error))
     return TRUE;
   mnk_watch_setup_clear(out);
   return FALSE;

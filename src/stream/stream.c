@@ -231,7 +231,7 @@ static void set_resume(MnkStream *stream) {
   setup->resume_ms = -1;
   if (stream->seen_ms < 0 && stream->deaths == 0)
     return;
-  gint64 step_ms = MAX((gint64)ceil(1000.0 / setup->fps), 1);
+  gint64 step_ms = MAX((gint64)ceil(1000.0 / setup->live.fps), 1);
   gint64 next_ms = stream->seen_ms < 0 ? setup->from_ms + step_ms * (gint64)stream->deaths
                                        : stream->seen_end_ms + step_ms / 2;
   if (setup->kind != MNK_SOURCE_FILE || stream->source.standard_input) {

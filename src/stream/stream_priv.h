@@ -28,9 +28,11 @@ gboolean mnk_stream_id_is_valid(const char *id);
 /* ---- setup.c: what the server tells the worker ---- */
 
 enum {
-  MNK_SLOTS = 16,
-  MNK_SLOT_SIZE = 2 << 20, /* bytes; a key frame as JPEG */
-  MNK_INBOX_SLOTS = 32,    /* pushed frames on their way to a worker */
+  /* worker -> server, shared by all its streams: key frames and previews as JPEG */
+  MNK_SLOTS = 64,
+  MNK_SLOT_SIZE = 2 << 20, /* bytes */
+  /* server -> worker: pushed JPEGs on their way */
+  MNK_INBOX_SLOTS = 32,
   MNK_INBOX_SLOT_SIZE = 4 << 20,
 };
 
@@ -51,24 +53,40 @@ void mnk_worker_setup_clear(MnkWorkerSetup *setup);
 void mnk_worker_setup_write(const MnkWorkerSetup *setup, GString *out);
 gboolean mnk_worker_setup_read(const MnkJsonValue *value, MnkWorkerSetup *out, GError **error);
 
+/* What may change while a watch runs: a part of MNK_MSG_OPEN, and all of MNK_MSG_SET. */
+typedef struct {
+  double fps; /* MNK_SOURCE_PUSHED: 0 keeps every frame; else frames nearer than 1 / fps to the
+                 last kept one are gated */
+  double gate_mse;
+  gint64 gate_max_gap_ms;
+  guint parts; /* MnkPart bits that look at its frames */
+  gboolean pictures;
+  int picture_size;
+  guint summary_dim;  /* numbers of the pooled features in each observation; 0: none */
+  double preview_fps; /* 0: none; MNK_SOURCE_PUSHED: none, the server has the pictures itself */
+  int preview_size;
+} MnkWatchLive;
+
+void mnk_watch_live_init(MnkWatchLive *live, const MnkSettings *settings);
+void mnk_watch_live_write(const MnkWatchLive *live, GString *out);
+gboolean mnk_watch_live_read(const MnkJsonValue *value, MnkWatchLive *out, GError **error);
+
 /* MNK_MSG_OPEN: one source and how it is looked at. */
 typedef struct {
   char *stream; /* id, for the log */
   char *address;
   MnkSourceKind kind;
-  double fps;
+  MnkWatchLive live;
   gint64 from_ms, to_ms; /* to_ms < 0: to the end */
   gint64 resume_ms;      /* file: begin here in the first pass; < 0: at from_ms */
   gint64 offset_ms;      /* added to the source's times: what an earlier worker has played */
-  gboolean loop, realtime, every_frame, rtsp_udp, pictures;
+  gboolean loop, realtime, every_frame, rtsp_udp;
   gint64 timeout_ms;
   guint reconnect_max;
+  char *outbound_allow; /* RTSP, HTTP: MnkSourceConfig's; NULL: public addresses only */
   guint64 max_pixels;
-  double gate_mse;
-  gint64 gate_max_gap_ms;
-  gboolean cuts, camera_motion;
-  int picture_size;
-  char *fault; /* tests; NULL: none */
+  gboolean cuts, camera_motion; /* MNK_SOURCE_PUSHED: neither; see watch_push.c */
+  char *fault; /* tests: "abort@MS", "hang@MS" once, when resume_ms < 0; "kill-loop"; NULL: none */
 } MnkWatchSetup;
 
 void mnk_watch_setup_init(MnkWatchSetup *setup, const MnkSettings *settings);
@@ -101,11 +119,18 @@ GBytes *mnk_link_picture(MnkLink *link, const MnkJsonValue *value, gint64 *pts_m
 
 /* ---- report.c: what the worker tells the server besides observations ---- */
 
+enum { MNK_GATE_BUCKETS = 16 }; /* mnk_latency_bounds_n, and what is over the last bound */
+
+/* All since the watch began, for this watch alone. */
 typedef struct {
   guint64 received, encoded, gated, late, dropped, queued, decoded, damaged, reconnects;
+  guint64 dropped_behind, dropped_damaged; /* of dropped */
+  guint64 waiting_jpegs, waiting_looks;    /* of queued: for the gate, and for perception */
   double decode_ms, look_ms;
   double part_ms[5]; /* by bit of MnkPart */
   guint64 part_runs[5];
+  double gate_ms; /* from arrival to the gate's verdict, summed, and by bucket (each alone) */
+  guint64 gate_counts[MNK_GATE_BUCKETS];
 } MnkWatchCounters;
 
 void mnk_watch_counters_write(const MnkWatchCounters *counters, GString *out);

@@ -185,7 +185,7 @@ static void look(MnkWatch *watch, MnkPerception *perception, Job *job) {
   if (!mnk_perception_look(perception, job->frame, watch->shot_began, &job->obs, &error))
     mnk_warning("vision", watch->setup.stream, "event=not-looked-at reason=\"%s\"", error->message);
   watch->shot_began = FALSE;
-  if (watch->setup.pictures)
+  if (watch->setup.live.pictures)
     send_picture(watch, job);
   g_mutex_lock(&watch->lock);
   watch->counters.encoded++;
@@ -293,7 +293,7 @@ static void offer(MnkWatch *watch, const MnkFrame *frame) {
     mnk_motion_take(watch->motion, &job->obs.motion);
   if (verdict == MNK_GATE_ACCEPTED) {
     watch->new_shot = FALSE;
-    job->frame = mnk_frame_convert(frame, MNK_FRAME_RGB, watch->setup.picture_size, &error);
+    job->frame = mnk_frame_convert(frame, MNK_FRAME_RGB, watch->setup.live.picture_size, &error);
     if (job->frame == NULL) {
       mnk_warning("media", watch->setup.stream, "event=frame-not-converted reason=\"%s\"",
                   error->message);
@@ -376,7 +376,7 @@ static gboolean open_source(MnkWatch *watch, GError **error) {
       .kind = setup->kind,
       .address = setup->address,
       .fd = watch->fd,
-      .fps = setup->fps,
+      .fps = setup->live.fps,
       .from_ms = setup->from_ms,
       .to_ms = setup->to_ms,
       .resume_ms = setup->resume_ms,
@@ -438,12 +438,12 @@ MnkWatch *mnk_watch_new(const MnkWatchSetup *setup, guint32 number, int fd, MnkC
   watch->looker = looker;
   watch->reading = 1;
   watch->new_shot = watch->shot_began = TRUE;
-  watch->step_ms = MAX((gint64)(1000.0 / setup->fps), 1);
+  watch->step_ms = MAX((gint64)(1000.0 / setup->live.fps), 1);
   g_mutex_init(&watch->lock);
   watch->jobs =
       mnk_queue_new(MAX_WAITING, live ? MNK_QUEUE_DROP_OLDEST : MNK_QUEUE_BLOCK, job_free);
   watch->events = mnk_queue_new(MAX_EVENTS, MNK_QUEUE_BLOCK, event_free);
-  watch->gate = mnk_gate_new(setup->gate_mse, setup->gate_max_gap_ms);
+  watch->gate = mnk_gate_new(setup->live.gate_mse, setup->live.gate_max_gap_ms);
   watch->shots = setup->cuts ? mnk_shots_new() : NULL;
   watch->motion = setup->camera_motion ? mnk_motion_new() : NULL;
   watch->thread = g_thread_new("reader", run, watch);

@@ -40,9 +40,13 @@ static void add_text(MnkJsonWriter *w, const char *key, const char *field, gsize
   mnk_json_add_string(w, key, text);
 }
 
-static void add_measure(MnkJsonWriter *w, const char *key, float value) {
+static void add_number(MnkJsonWriter *w, const char *key, float value, int decimals) {
   double clamped = isnan(value) ? 0 : CLAMP((double)value, -measure_max, measure_max);
-  mnk_json_add_double(w, key, clamped, MEASURE_DECIMALS);
+  mnk_json_add_double(w, key, clamped, decimals);
+}
+
+static void add_measure(MnkJsonWriter *w, const char *key, float value) {
+  add_number(w, key, value, MEASURE_DECIMALS);
 }
 
 static void add_score(MnkJsonWriter *w, const char *key, float value) {
@@ -114,6 +118,15 @@ static void write_texts(MnkJsonWriter *w, const MnkObservation *obs) {
   mnk_json_end_array(w);
 }
 
+static void write_summary(MnkJsonWriter *w, const MnkObservation *obs) {
+  if (obs->n_summary == 0)
+    return;
+  mnk_json_begin_array(w, "summary");
+  for (guint i = 0; i < MIN(obs->n_summary, MNK_OBS_MAX_SUMMARY); i++)
+    add_number(w, NULL, obs->summary[i], SCORE_DECIMALS);
+  mnk_json_end_array(w);
+}
+
 void mnk_observation_write_json(const MnkObservation *obs, GString *out) {
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);
@@ -135,6 +148,7 @@ void mnk_observation_write_json(const MnkObservation *obs, GString *out) {
   write_detections(&w, "poses", obs->poses, MIN(obs->n_poses, MNK_OBS_MAX_POSES));
   mnk_json_add_bool(&w, "text_ran", obs->text_ran);
   write_texts(&w, obs);
+  write_summary(&w, obs);
   mnk_json_end_object(&w);
 }
 
@@ -259,6 +273,23 @@ static gboolean read_texts(const MnkJsonValue *object, MnkObservation *out, GErr
   return TRUE;
 }
 
+static gboolean read_summary(const MnkJsonValue *object, MnkObservation *out, GError **error) {
+  const MnkJsonValue *array = NULL;
+  if (!mnk_json_get_array(object, "summary", MNK_JSON_OPTIONAL, MNK_OBS_MAX_SUMMARY, &array, error))
+    return FALSE;
+  out->n_summary = mnk_json_size(array);
+  for (guint i = 0; i < out->n_summary; i++) {
+    double number = mnk_json_double(mnk_json_at(array, i), NAN);
+    if (!(fabs(number) <= measure_max)) {
+      g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT,
+                  "JSON: \"summary\" must hold numbers from %g to %g", -measure_max, measure_max);
+      return FALSE;
+    }
+    out->summary[i] = (float)number;
+  }
+  return TRUE;
+}
+
 /* What every observation has. */
 static gboolean read_frame(const MnkJsonValue *value, MnkObservation *out, GError **error) {
   gint64 seq = 0, epoch = 0;
@@ -288,5 +319,5 @@ gboolean mnk_observation_read_json(const MnkJsonValue *value, MnkObservation *ou
          read_detections(value, "faces", MNK_OBS_MAX_FACES, out->faces, &out->n_faces, error) &&
          read_detections(value, "poses", MNK_OBS_MAX_POSES, out->poses, &out->n_poses, error) &&
          mnk_json_get_bool(value, "text_ran", MNK_JSON_OPTIONAL, &out->text_ran, error) &&
-         read_texts(value, out, error);
+         read_texts(value, out, error) && read_summary(value, out, error);
 }

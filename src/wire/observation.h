@@ -12,6 +12,7 @@ enum {
   MNK_OBS_MAX_FACES = 16,
   MNK_OBS_MAX_POSES = 4,
   MNK_OBS_MAX_TEXTS = 24,
+  MNK_OBS_MAX_SUMMARY = 256,
   MNK_OBS_NAME = 64,  /* bytes of a name with its NUL */
   MNK_OBS_TEXT = 256, /* bytes of a line of text with its NUL */
 };
@@ -83,6 +84,9 @@ typedef struct {
   gboolean text_ran; /* FALSE: text was not looked for on this frame; what was there holds on */
   guint n_texts;
   MnkTextLine texts[MNK_OBS_MAX_TEXTS];
+  /* The scene model's features, pooled to as many numbers as the stream wants; 0: none. */
+  guint n_summary;
+  float summary[MNK_OBS_MAX_SUMMARY];
 } MnkObservation;
 
 void mnk_observation_write_json(const MnkObservation *obs, GString *out);

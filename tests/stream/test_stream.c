@@ -90,15 +90,25 @@ static MnkJson *parse(const GString *text) {
   return json;
 }
 
-static void test_watch_setup(void) {
+/* A setup in which nothing is as it is by default. */
+static void fill_setup(MnkWatchSetup *setup) {
   g_autoptr(MnkSettings) settings = mnk_settings_new();
   g_assert_true(mnk_settings_set(settings, MNK_OPT_FPS, "2.5", NULL));
   g_assert_true(mnk_settings_set(settings, MNK_OPT_FROM, "1:30", NULL));
+  mnk_watch_setup_init(setup, settings);
+  setup->stream = g_strdup("s");
+  setup->address = g_strdup("a \"quoted\" name\n");
+  setup->outbound_allow = g_strdup("10.0.0.0/8");
+  setup->kind = MNK_SOURCE_RTSP;
+  setup->live.parts = MNK_PART_FACES | MNK_PART_TEXT;
+  setup->live.summary_dim = 32;
+  setup->live.preview_fps = 0.5;
+  setup->live.preview_size = 320;
+}
+
+static void test_watch_setup(void) {
   MnkWatchSetup setup, read;
-  mnk_watch_setup_init(&setup, settings);
-  setup.stream = g_strdup("s");
-  setup.address = g_strdup("a \"quoted\" name\n");
-  setup.kind = MNK_SOURCE_RTSP;
+  fill_setup(&setup);
   g_autoptr(GString) text = g_string_new(NULL);
   mnk_watch_setup_write(&setup, text);
   g_autoptr(MnkJson) json = parse(text);
@@ -106,26 +116,53 @@ static void test_watch_setup(void) {
   g_assert_true(mnk_watch_setup_read(mnk_json_root(json), &read, &error));
   g_assert_no_error(error);
   g_assert_cmpstr(read.address, ==, setup.address);
-  g_assert_cmpfloat(read.fps, ==, 2.5);
+  g_assert_cmpstr(read.outbound_allow, ==, "10.0.0.0/8");
+  g_assert_cmpfloat(read.live.fps, ==, 2.5);
   g_assert_cmpint(read.from_ms, ==, 90000);
   g_assert_cmpint(read.to_ms, ==, -1);
   g_assert_cmpint(read.kind, ==, MNK_SOURCE_RTSP);
-  g_assert_cmpfloat(read.gate_mse, ==, setup.gate_mse);
+  g_assert_cmpmem(&read.live, sizeof read.live, &setup.live, sizeof setup.live);
   g_assert_true(read.cuts && read.camera_motion && read.every_frame);
   mnk_watch_setup_clear(&setup);
   mnk_watch_setup_clear(&read);
 }
 
+/* A rate of 0 keeps every frame that is pushed; a source that is read needs a grid. */
+static void test_watch_setup_fps(void) {
+  static const MnkSourceKind KINDS[] = {MNK_SOURCE_FILE, MNK_SOURCE_PUSHED};
+  for (guint i = 0; i < G_N_ELEMENTS(KINDS); i++) {
+    MnkWatchSetup setup, read;
+    fill_setup(&setup);
+    setup.kind = KINDS[i];
+    setup.live.fps = 0;
+    g_autoptr(GString) text = g_string_new(NULL);
+    mnk_watch_setup_write(&setup, text);
+    mnk_watch_setup_clear(&setup);
+    g_autoptr(MnkJson) json = parse(text);
+    g_autoptr(GError) error = NULL;
+    gboolean ok = mnk_watch_setup_read(mnk_json_root(json), &read, &error);
+    g_assert_cmpint(ok, ==, KINDS[i] == MNK_SOURCE_PUSHED);
+    if (ok)
+      mnk_watch_setup_clear(&read);
+    else
+      g_assert_nonnull(strstr(error->message, "fps"));
+  }
+}
+
+typedef gboolean (*ReadFunc)(const MnkJsonValue *value, GError **error);
+
+static gboolean read_setup(const MnkJsonValue *value, GError **error) {
+  MnkWatchSetup setup;
+  return mnk_watch_setup_read(value, &setup, error);
+}
+
+static gboolean read_live(const MnkJsonValue *value, GError **error) {
+  MnkWatchLive live;
+  return mnk_watch_live_read(value, &live, error);
+}
+
 /* Every member is looked at: without it, or with another type, the message is refused. */
-static void test_watch_setup_refused(void) {
-  g_autoptr(MnkSettings) settings = mnk_settings_new();
-  MnkWatchSetup setup, read;
-  mnk_watch_setup_init(&setup, settings);
-  setup.stream = g_strdup("s");
-  setup.address = g_strdup("a");
-  g_autoptr(GString) text = g_string_new(NULL);
-  mnk_watch_setup_write(&setup, text);
-  mnk_watch_setup_clear(&setup);
+static void assert_members_needed(const GString *text, ReadFunc read, guint expected) {
   g_autoptr(MnkJson) whole = parse(text);
   MnkJsonIter iter = {0};
   const char *key;
@@ -138,11 +175,22 @@ static void test_watch_setup_refused(void) {
     g_assert_cmpuint(g_string_replace(broken, from, to, 0), ==, 1);
     g_autoptr(MnkJson) json = parse(broken);
     g_autoptr(GError) error = NULL;
-    g_assert_false(mnk_watch_setup_read(mnk_json_root(json), &read, &error));
+    g_assert_false(read(mnk_json_root(json), &error));
     g_assert_nonnull(strstr(error->message, key));
     members++;
   }
-  g_assert_cmpuint(members, ==, 22);
+  g_assert_cmpuint(members, ==, expected);
+}
+
+static void test_watch_setup_refused(void) {
+  MnkWatchSetup setup;
+  fill_setup(&setup);
+  g_autoptr(GString) text = g_string_new(NULL), live = g_string_new(NULL);
+  mnk_watch_setup_write(&setup, text);
+  mnk_watch_live_write(&setup.live, live);
+  mnk_watch_setup_clear(&setup);
+  assert_members_needed(text, read_setup, 19);
+  assert_members_needed(live, read_live, 9);
 }
 
 static void test_counters(void) {
@@ -155,9 +203,17 @@ static void test_counters(void) {
                                .decoded = 300,
                                .damaged = 2,
                                .reconnects = 3,
-                               .decode_ms = 1.5};
+                               .dropped_behind = 4,
+                               .dropped_damaged = 5,
+                               .waiting_jpegs = 6,
+                               .waiting_looks = 8,
+                               .decode_ms = 1.5,
+                               .gate_ms = 3.25};
   counters.part_ms[4] = 2.5;
   counters.part_runs[4] = 7;
+  counters.gate_counts[0] = 9;
+  counters.gate_counts[MNK_GATE_BUCKETS - 1] = 10;
+  g_assert_cmpuint(mnk_latency_bounds_n + 1, ==, MNK_GATE_BUCKETS);
   MnkWatchCounters read;
   g_autoptr(GString) text = g_string_new(NULL);
   mnk_watch_counters_write(&counters, text);
@@ -192,6 +248,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/stream/source/names refused", test_names_refused);
   g_test_add_func("/stream/source/ids", test_ids);
   g_test_add_func("/stream/messages/watch setup", test_watch_setup);
+  g_test_add_func("/stream/messages/watch setup fps", test_watch_setup_fps);
   g_test_add_func("/stream/messages/watch setup refused", test_watch_setup_refused);
   g_test_add_func("/stream/messages/counters", test_counters);
   g_test_add_func("/stream/messages/ended", test_ended);

@@ -27,6 +27,8 @@ static const MnkObservation sample = {
     .text_ran = TRUE,
     .n_texts = 1,
     .texts = {{"EXIT \xe5\x87\xba\xe5\x8f\xa3", 0.875f, {0.5f, 0.5f, 0.25f, 0.125f}}},
+    .n_summary = 3,
+    .summary = {0.12344f, -2.5f, 0},
 };
 
 #define SAMPLE                                                                                     \
@@ -39,7 +41,7 @@ static const MnkObservation sample = {
   "\"faces\":[{\"name\":\"face\",\"score\":0.9375,\"box\":[0,0,0.5,1]}],"                          \
   "\"poses\":[{\"name\":\"\",\"score\":0.5,\"box\":null}],\"text_ran\":true,"                      \
   "\"texts\":[{\"text\":\"EXIT \xe5\x87\xba\xe5\x8f\xa3\",\"score\":0.875,"                        \
-  "\"box\":[0.5,0.5,0.25,0.125]}]}"
+  "\"box\":[0.5,0.5,0.25,0.125]}],\"summary\":[0.1234,-2.5,0]}"
 
 static gboolean read_text(const char *text, MnkObservation *out, GError **error) {
   g_autoptr(MnkJson) json = mnk_json_parse(text, strlen(text), NULL, error);
@@ -77,6 +79,8 @@ static void test_fields(void) {
   g_assert_cmpfloat(obs.objects[1].box.h, ==, 0);
   g_assert_cmpstr(obs.texts[0].text, ==, sample.texts[0].text);
   g_assert_true(obs.text_ran);
+  g_assert_cmpuint(obs.n_summary, ==, 3);
+  g_assert_cmpfloat(obs.summary[1], ==, -2.5f);
   g_assert_cmpint(obs.cut, ==, MNK_CUT_NONE);
 }
 
@@ -115,6 +119,9 @@ static void test_full(void) {
     memset(obs->objects[i].name, 'o', MNK_OBS_NAME - 1);
   for (guint i = 0; i < MNK_OBS_MAX_TEXTS; i++)
     memset(obs->texts[i].text, 't', MNK_OBS_TEXT - 1);
+  obs->n_summary = MNK_OBS_MAX_SUMMARY;
+  for (guint i = 0; i < MNK_OBS_MAX_SUMMARY; i++)
+    obs->summary[i] = (float)i / 16;
   assert_round_trip(obs, NULL);
 }
 
@@ -126,6 +133,9 @@ static void test_write_odd(void) {
   obs->luma = 7;
   obs->motion = (MnkCameraMotion){TRUE, INFINITY, -INFINITY, NAN, 0, -1};
   obs->n_objects = 1000;
+  obs->n_summary = 1000;
+  obs->summary[0] = NAN;
+  obs->summary[1] = INFINITY;
   obs->n_texts = 2;
   memset(obs->texts[0].text, 'a', MNK_OBS_TEXT); /* no NUL */
   g_strlcpy(obs->texts[1].text,
@@ -140,6 +150,9 @@ static void test_write_odd(void) {
   g_assert_cmpuint(strlen(back.texts[0].text), ==, MNK_OBS_TEXT - 1);
   g_assert_cmpstr(back.texts[1].text, ==, "a[31mbc");
   g_assert_cmpuint(back.n_objects, ==, MNK_OBS_MAX_OBJECTS);
+  g_assert_cmpuint(back.n_summary, ==, MNK_OBS_MAX_SUMMARY);
+  g_assert_cmpfloat(back.summary[0], ==, 0);
+  g_assert_cmpfloat(back.summary[1], ==, 1e6f);
   g_assert_cmpfloat(back.luma, ==, 1);
   g_assert_cmpfloat(back.motion.dx, ==, 1e6f);
 }
@@ -167,6 +180,9 @@ static const struct {
     {"\"poses\":[", "\"poses\":[0,0,0,0,", "JSON: \"poses\" must be an array of at most 4"},
     {"\"seashore\"", "\"sea\\u001bshore\"",
      "JSON: \"name\" must be text without control characters"},
+    {"-2.5,0]", "\"-2.5\",0]", "JSON: \"summary\" must hold numbers from -1e+06 to 1e+06"},
+    {"-2.5,0]", "-2.5,1e7]", "JSON: \"summary\" must hold numbers from -1e+06 to 1e+06"},
+    {"[0.1234,-2.5,0]", "1", "JSON: \"summary\" must be an array"},
     {"EXIT ", "EXIT\\n", "JSON: \"text\" must be text without control characters"},
     {"\"score\":0.9375", "\"score\":-0.1", "JSON: \"score\" must be"},
     {"[0,0,0.5,1]", "[0,0,0.5,1.1]", "JSON: \"box\" must be an array of 4 numbers"},
@@ -184,6 +200,18 @@ static void test_refused(void) {
     if (!g_str_has_prefix(error->message, refused[i].message))
       g_assert_cmpstr(error->message, ==, refused[i].message);
   }
+}
+
+static void test_long_summary(void) {
+  g_autoptr(GString) text = g_string_new(SAMPLE), numbers = g_string_new("\"summary\":[0");
+  for (guint i = 0; i < MNK_OBS_MAX_SUMMARY; i++)
+    g_string_append(numbers, ",0");
+  MnkObservation obs;
+  g_autoptr(GError) error = NULL;
+  g_assert_cmpuint(g_string_replace(text, "\"summary\":[0.1234,-2.5,0", numbers->str, 1), ==, 1);
+  g_assert_false(read_text(text->str, &obs, &error));
+  g_assert_cmpstr(error->message, ==,
+                  "JSON: \"summary\" must be an array of at most 256 elements and has 257");
 }
 
 static void test_not_an_object(void) {
@@ -205,6 +233,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/wire/observation/full", test_full);
   g_test_add_func("/wire/observation/write-odd", test_write_odd);
   g_test_add_func("/wire/observation/refused", test_refused);
+  g_test_add_func("/wire/observation/long-summary", test_long_summary);
   g_test_add_func("/wire/observation/not-an-object", test_not_an_object);
   return g_test_run();
 }
