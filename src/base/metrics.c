@@ -124,15 +124,19 @@ void mnk_metric_set(MnkMetric *metric, double value) {
 }
 
 void mnk_metric_observe(MnkMetric *metric, double value) {
+  mnk_metric_observe_many(metric, value, 1);
+}
+
+void mnk_metric_observe_many(MnkMetric *metric, double value, guint64 count) {
   const Family *family = metric->family;
   g_return_if_fail(family->kind == HISTOGRAM);
   guint bucket = 0;
   while (bucket < family->n_bounds && !(value <= family->bounds[bucket]))
     bucket++;
   g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&metric->lock);
-  metric->value += value;
-  metric->count++;
-  metric->buckets[bucket]++;
+  metric->value += value * (double)count;
+  metric->count += count;
+  metric->buckets[bucket] += count;
 }
 
 double mnk_metric_value(MnkMetric *metric) {

@@ -25,6 +25,8 @@ extern const guint mnk_latency_bounds_n;
 void mnk_metric_add(MnkMetric *metric, double value);     /* counter, gauge */
 void mnk_metric_set(MnkMetric *metric, double value);     /* gauge */
 void mnk_metric_observe(MnkMetric *metric, double value); /* histogram */
+/* The same value count times. */
+void mnk_metric_observe_many(MnkMetric *metric, double value, guint64 count);
 double mnk_metric_value(MnkMetric *metric);               /* histogram: number of observations */
 
 /* Appends the whole registry, sorted by name. */

@@ -87,6 +87,9 @@ void mnk_timeline_set_config(MnkTimeline *timeline, const MnkTimelineConfig *con
 void mnk_timeline_observe(MnkTimeline *timeline, const MnkObservation *obs);
 /* Nothing was seen from start to end: closes what runs and gives a gap scene. why: a phrase. */
 void mnk_timeline_gap(MnkTimeline *timeline, gint64 start_ms, gint64 end_ms, const char *why);
+/* Closes what runs at end_ms, because it is to be told now; the stream goes on, and what was seen
+ * last holds on. Nothing if nothing was seen since the last boundary. */
+void mnk_timeline_close(MnkTimeline *timeline, gint64 end_ms);
 /* The stream ends at end_ms (end of the last frame): closes what runs. */
 void mnk_timeline_finish(MnkTimeline *timeline, gint64 end_ms);
 /* What runs now, as a not yet final scene through func; nothing if nothing was seen yet. */

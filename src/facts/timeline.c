@@ -246,6 +246,14 @@ void mnk_timeline_finish(MnkTimeline *timeline, gint64 end_ms) {
   g_clear_pointer(&timeline->closed, mnk_scene_free);
 }
 
+void mnk_timeline_close(MnkTimeline *timeline, gint64 end_ms) {
+  if (!timeline->running || timeline->seen->len == 0)
+    return;
+  close_by_length(timeline, end_ms - 1);
+  if (timeline->seen->len > 0)
+    close_scene(timeline, MAX(end_ms, timeline->start_ms + 1), MNK_CUT_NONE, timeline->seen->len);
+}
+
 void mnk_timeline_peek(MnkTimeline *timeline) {
   if (timeline->running && timeline->seen->len > 0)
     tell(timeline, MAX(timeline->last_ms, timeline->start_ms + 1), FALSE, MNK_CUT_NONE,

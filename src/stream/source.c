@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,16 +30,19 @@ static gboolean parse_camera(const char *text, MnkSourceName *out, GError **erro
 }
 
 static gboolean parse_url(const char *text, MnkSourceName *out, GError **error) {
-  const char *end = strstr(text, "://");
-  if (!g_str_has_prefix(text, "rtsp://") && !g_str_has_prefix(text, "rtsps://")) {
+  g_autoptr(MnkUrl) url = mnk_url_parse(text, error);
+  if (url == NULL)
+    return FALSE;
+  gboolean http = g_str_equal(url->scheme, "http") || g_str_equal(url->scheme, "https");
+  if (!http && !g_str_equal(url->scheme, "rtsp") && !g_str_equal(url->scheme, "rtsps")) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE,
-                "%.*s:// is not a source that can be read; rtsp:// and rtsps:// are",
-                (int)(end - text), text);
+                "%s:// is not a source that can be read; rtsp, rtsps, http and https are",
+                url->scheme);
     return FALSE;
   }
-  out->kind = MNK_SOURCE_RTSP;
+  out->kind = http ? MNK_SOURCE_HTTP : MNK_SOURCE_RTSP;
   out->network = TRUE;
-  out->address = g_strdup(text);
+  out->address = g_strconcat(url->scheme, strstr(text, "://"), NULL);
   return TRUE;
 }
 
@@ -66,6 +70,11 @@ gboolean mnk_source_name_parse(const char *text, MnkSourceName *out, GError **er
     return parse_camera(text, out, error);
   if (is_url(text))
     return parse_url(text, out, error);
+  if (g_str_equal(text, MNK_SOURCE_PUSH)) {
+    out->kind = MNK_SOURCE_PUSHED;
+    out->address = g_strdup(text);
+    return TRUE;
+  }
   out->standard_input = g_str_equal(text, "-");
   out->address = g_strdup(out->standard_input ? "standard input" : text);
   if (out->standard_input)
@@ -77,6 +86,29 @@ gboolean mnk_source_name_parse(const char *text, MnkSourceName *out, GError **er
   }
   close(fd);
   return TRUE;
+}
+
+/* An address that is written as a number is judged before a worker hears of it; names are judged
+ * there, when they are resolved. */
+gboolean mnk_source_name_check(const MnkSourceName *name, const MnkSettings *settings,
+                               gboolean trusted, GError **error) {
+  if (!name->network || trusted)
+    return TRUE;
+  g_autoptr(MnkUrl) url = mnk_url_parse(name->address, error);
+  if (url == NULL)
+    return FALSE;
+  g_autoptr(MnkAddressPolicy) policy =
+      mnk_address_policy_new(mnk_settings_string(settings, MNK_OPT_OUTBOUND_ALLOW), error);
+  if (policy == NULL)
+    return FALSE;
+  struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM}, *found = NULL;
+  char port[8];
+  g_snprintf(port, sizeof port, "%u", url->port);
+  if (!url->host_is_address || getaddrinfo(url->host, port, &hints, &found) != 0)
+    return TRUE;
+  gboolean allowed = mnk_address_policy_allows(policy, found->ai_addr, found->ai_addrlen, error);
+  freeaddrinfo(found);
+  return allowed;
 }
 
 static gboolean check_file(int fd, const char *name, GError **error) {

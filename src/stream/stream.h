@@ -50,7 +50,7 @@ typedef struct {
   guint64 decoded;               /* all decoded pictures */
   guint64 worker_deaths, gaps, captions;
   guint64 batches, batches_stale, fallbacks; /* of a remote backend */
-  double decode_ms, look_ms; /* CPU of decoding, wall of perception, sums */
+  double decode_ms, look_ms;                 /* CPU of decoding, wall of perception, sums */
   double part_ms[5]; /* wall of each part of perception: scenes, objects, faces, pose, text */
   guint64 part_runs[5];
 } MnkStreamCounters;
@@ -87,6 +87,7 @@ typedef struct {
   const MnkSettings *settings; /* copied: the stream's own parameters */
   MnkStore *store;             /* NULL: captions are not kept; borrowed */
   MnkBackend *backend;         /* NULL: the template tells; borrowed */
+  gboolean keep_pictures;      /* key frames go into the store beside their captions */
   gboolean trusted;            /* the operator's own source: no address policy */
   /* Going on after a restart of the program: numbers and times count on from here. */
   gboolean resume;
@@ -131,9 +132,9 @@ typedef struct {
   gint64 arrival_us;
 } MnkPushFrame;
 
-/* Probes the header and hands the bytes to the worker; never blocks. FALSE: refused, the error names
- * what was wrong (not a JPEG, too large, too many pixels, timestamp); the stream goes on. *buffered:
- * frames since the last batch, this one included. */
+/* Probes the header and hands the bytes to the worker; never blocks. FALSE: refused, the error
+ * names what was wrong (not a JPEG, too large, too many pixels, timestamp); the stream goes on.
+ * *buffered: frames since the last batch, this one included. */
 gboolean mnk_stream_push(MnkStream *stream, const MnkPushFrame *frame, guint *buffered,
                          GError **error);
 /* What is buffered is captioned now. */

@@ -21,6 +21,9 @@ void mnk_source_name_clear(MnkSourceName *name);
 gboolean mnk_source_name_parse(const char *text, MnkSourceName *out, GError **error);
 /* The descriptor to hand to the worker: >= 0, or -1 for what it opens by address. */
 int mnk_source_name_open(const MnkSourceName *name, GError **error);
+/* An API client's source against the address policy; trusted: the operator's own. */
+gboolean mnk_source_name_check(const MnkSourceName *name, const MnkSettings *settings,
+                               gboolean trusted, GError **error);
 /* An id for a stream of this source: "city_walk" for "/videos/city walk.mp4". Caller frees. */
 char *mnk_source_name_id(const MnkSourceName *name);
 gboolean mnk_stream_id_is_valid(const char *id);
@@ -142,18 +145,58 @@ void mnk_ended_write(gint64 end_ms, const GError *error, GString *out);
 gboolean mnk_ended_read(const MnkJsonValue *value, gint64 *end_ms, GError **failure,
                         GError **error);
 
-/* ---- captioner.c: scenes in, captions out ---- */
+/* ---- captioner.c: numbers and commits captions ---- */
 
 typedef struct _MnkCaptioner MnkCaptioner;
-typedef void (*MnkCaptionFunc)(const MnkCaption *caption, gboolean durable, gpointer user);
-/* store may be NULL. func comes for final captions, after their commit. */
-MnkCaptioner *mnk_captioner_new(const char *stream, const MnkSettings *settings, MnkStore *store,
-                                MnkCaptionFunc func, gpointer user);
+typedef struct {
+  /* A final caption after its commit, or a running one. Borrowed. */
+  void (*caption)(const MnkCaption *caption, gboolean durable, gpointer user);
+  /* The picture to keep beside a caption, borrowed, or NULL. */
+  GBytes *(*picture)(const MnkCaption *caption, gint64 *pts_ms, gpointer user);
+} MnkCaptionerEvents;
+/* store may be NULL. */
+MnkCaptioner *mnk_captioner_new(const char *stream, MnkLang lang, MnkStore *store,
+                                const MnkCaptionerEvents *events, gpointer user);
 void mnk_captioner_free(MnkCaptioner *captioner);
-MnkTimeline *mnk_captioner_timeline(MnkCaptioner *captioner);
+void mnk_captioner_go_on(MnkCaptioner *captioner, guint64 next_number, guint64 next_seq);
+void mnk_captioner_set_lang(MnkCaptioner *captioner, MnkLang lang);
+/* The template's caption for a scene, without id; owned by the caller. */
+MnkCaption *mnk_captioner_caption_of(MnkCaptioner *captioner, const MnkScene *scene);
+/* Takes a final caption: gives it its id and seq, or lengthens the one before when it says the same,
+ * and commits it. */
+void mnk_captioner_tell(MnkCaptioner *captioner, MnkCaption *caption, gboolean after_cut);
+/* The last caption holds until end_ms. */
+void mnk_captioner_lengthen(MnkCaptioner *captioner, gint64 end_ms);
+/* Takes a caption that is still being built: told with the id that it will have, not kept. */
+void mnk_captioner_show(MnkCaptioner *captioner, MnkCaption *caption, gboolean after_cut);
 guint64 mnk_captioner_count(const MnkCaptioner *captioner);
 /* Captions that wait for their commit. */
 guint mnk_captioner_waiting(const MnkCaptioner *captioner);
+
+/* ---- teller.c: captions by a remote backend ---- */
+
+typedef struct _MnkTeller MnkTeller;
+typedef struct {
+  guint64 batches, stale, fallbacks, tokens;
+} MnkTellerCounters;
+MnkTeller *mnk_teller_new(const char *stream, MnkCaptioner *captioner, MnkBackend *backend,
+                          const MnkSettings *settings);
+void mnk_teller_free(MnkTeller *teller);
+void mnk_teller_set(MnkTeller *teller, const MnkSettings *settings);
+/* A picture comes before the observation of its frame. */
+void mnk_teller_picture(MnkTeller *teller, gint64 pts_ms, GBytes *jpeg);
+void mnk_teller_observe(MnkTeller *teller, const MnkObservation *obs);
+/* What the template says of a scene, in case; takes the caption. */
+void mnk_teller_scene(MnkTeller *teller, MnkCaption *caption, gboolean after_cut);
+/* A decode point: what was gathered becomes a request. */
+void mnk_teller_decode(MnkTeller *teller, gint64 end_ms);
+guint mnk_teller_gathered(const MnkTeller *teller);
+/* Nothing more comes: what is held open is told when all rounds are. */
+void mnk_teller_finish(MnkTeller *teller);
+/* Waits for no answer any more. */
+void mnk_teller_hurry(MnkTeller *teller);
+gboolean mnk_teller_is_busy(const MnkTeller *teller);
+void mnk_teller_counters(const MnkTeller *teller, MnkTellerCounters *out);
 
 /* ---- looker.c: the worker's one perception, shared by its watches ---- */
 

@@ -99,8 +99,8 @@ static void post(Process *process, MnkMessageType type, guint32 stream, const ch
                  gsize length, int fd) {
   MnkChannel *channel = mnk_supervisor_channel(process->supervisor);
   gboolean gone = channel == NULL || process->pending->length >= MAX_PENDING;
-  if (gone || (process->pending->length == 0 &&
-               write_now(process, type, stream, text, length, fd))) {
+  if (gone ||
+      (process->pending->length == 0 && write_now(process, type, stream, text, length, fd))) {
     if (fd >= 0)
       close(fd);
     return;
@@ -203,8 +203,7 @@ static void on_own_message(Process *process, MnkMessage *message) {
   else if (message->type == MNK_MSG_ENDED)
     on_refused(process, message);
   else if (message->type == MNK_MSG_FRAME_FREE &&
-           (slot < 0 || slot >= MNK_INBOX_SLOTS ||
-            !mnk_slots_release(process->inbox, (guint)slot)))
+           (slot < 0 || slot >= MNK_INBOX_SLOTS || !mnk_slots_release(process->inbox, (guint)slot)))
     mnk_warning("ipc", NULL, "event=bad-slot slot=%" G_GINT64_FORMAT, slot);
 }
 
@@ -319,8 +318,7 @@ static Process *process_for(MnkWorkers *workers, ProcessKind kind, const char *d
     if (best == NULL || g_hash_table_size(process->links) < g_hash_table_size(best->links))
       best = process;
   }
-  guint wanted =
-      kind == LOCAL ? (guint)mnk_settings_int(workers->settings, MNK_OPT_WORKERS) : 1;
+  guint wanted = kind == LOCAL ? (guint)mnk_settings_int(workers->settings, MNK_OPT_WORKERS) : 1;
   if (best != NULL && (n >= wanted || g_hash_table_size(best->links) == 0))
     return best;
   return process_new(workers, kind, device, error);
@@ -370,11 +368,10 @@ static gboolean start_now(gpointer user) {
   return G_SOURCE_REMOVE;
 }
 
-MnkLink *mnk_link_new(MnkWorkers *workers, const MnkSourceName *source,
-                      const MnkLinkEvents *events, gpointer user, GError **error) {
+MnkLink *mnk_link_new(MnkWorkers *workers, const MnkSourceName *source, const MnkLinkEvents *events,
+                      gpointer user, GError **error) {
   ProcessKind kind = source->kind == MNK_SOURCE_CAMERA ? CAMERA : source->network ? NETWORK : LOCAL;
-  Process *process =
-      process_for(workers, kind, kind == CAMERA ? source->address : "", error);
+  Process *process = process_for(workers, kind, kind == CAMERA ? source->address : "", error);
   if (process == NULL)
     return NULL;
   MnkLink *link = g_new0(MnkLink, 1);
@@ -443,8 +440,7 @@ GBytes *mnk_link_picture(MnkLink *link, const MnkJsonValue *value, gint64 *pts_m
       !mnk_json_get_int(value, "slot", MNK_JSON_REQUIRED, 0, MNK_SLOTS - 1, &slot, error) ||
       !mnk_json_get_int(value, "length", MNK_JSON_REQUIRED, 1, MNK_SLOT_SIZE, &length, error))
     return NULL;
-  GBytes *jpeg =
-      g_bytes_new(mnk_slots_bytes(link->process->slots, (guint)slot), (gsize)length);
+  GBytes *jpeg = g_bytes_new(mnk_slots_bytes(link->process->slots, (guint)slot), (gsize)length);
   post_slot(link->process, MNK_MSG_SLOT_FREE, (guint)slot);
   return jpeg;
 }
