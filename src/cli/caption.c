@@ -12,8 +12,11 @@
 typedef struct {
   const MnkSettings *settings;
   GMainLoop *loop;
-  MnkStream *stream;
+  MnkHttpClient *client;
+  MnkBackend *backend; /* NULL: the template tells */
+  MnkWorkers *workers;
   MnkStore *store;
+  MnkStream *stream;
   MnkOutput *output;
   MnkProgress *progress;
   const char *keyframes;
@@ -112,14 +115,14 @@ static void write_parts(MnkJsonWriter *w, const MnkStreamCounters *counters) {
   mnk_json_end_object(w);
 }
 
-static void write_stats(const Job *job, const MnkStreamCounters *counters) {
+static void write_stats(const Job *job, const char *id, const MnkStreamCounters *counters) {
   g_autoptr(GString) text = g_string_new(NULL);
   MnkJsonWriter w;
   gint64 now_us = mnk_clock_mono_us(mnk_clock_system());
   mnk_json_writer_init(&w, text);
   mnk_json_begin_object(&w, NULL);
   mnk_json_add_string(&w, "type", "stats");
-  mnk_json_add_string(&w, "stream", mnk_stream_id(job->stream));
+  mnk_json_add_string(&w, "stream", id);
   mnk_json_add_int(&w, "received", (gint64)counters->received);
   mnk_json_add_int(&w, "encoded", (gint64)counters->encoded);
   mnk_json_add_int(&w, "gated", (gint64)counters->gated);
@@ -145,38 +148,72 @@ static void write_stats(const Job *job, const MnkStreamCounters *counters) {
 
 /* ---- the command ---- */
 
+static gboolean prepare_store(Job *job, GError **error) {
+  if (!mnk_settings_bool(job->settings, MNK_OPT_USE_DB))
+    return TRUE;
+  g_autofree char *path = mnk_cli_db_path(job->settings);
+  job->store = mnk_store_open(path, MNK_STORE_WRITE, error);
+  return job->store != NULL;
+}
+
+static gboolean prepare_stream(Job *job, const char *source, GError **error) {
+  static const MnkStreamEvents EVENTS = {.caption = on_caption,
+                                         .picture = on_picture,
+                                         .opened = on_opened,
+                                         .progress = on_progress,
+                                         .ended = on_ended};
+  MnkStreamEvents events = EVENTS;
+  if (job->keyframes == NULL)
+    events.picture = NULL;
+  job->workers = mnk_workers_new(job->settings);
+  MnkStreamConfig config = {
+      .workers = job->workers,
+      .id = mnk_settings_string(job->settings, MNK_OPT_STREAM),
+      .source = source,
+      .settings = job->settings,
+      .store = job->store,
+      .backend = job->backend,
+      .trusted = TRUE,
+  };
+  job->stream = mnk_stream_new(&config, &events, job, error);
+  if (job->stream == NULL || job->store == NULL)
+    return job->stream != NULL;
+  g_autofree char *shown = mnk_url_redacted(source);
+  MnkStreamRecord record = {.id = mnk_stream_id(job->stream),
+                            .source = shown,
+                            .spec = "",
+                            .created_us = mnk_clock_wall_us(mnk_clock_system())};
+  mnk_store_put_stream(job->store, &record, TRUE, NULL, NULL);
+  return TRUE;
+}
+
 static gboolean prepare(Job *job, const char *source, GError **error) {
-  static const MnkStreamEvents EVENTS = {on_caption, on_picture, on_opened, on_progress, on_ended};
   job->keyframes = mnk_settings_string(job->settings, MNK_OPT_KEYFRAMES);
   if (job->keyframes != NULL && g_mkdir_with_parents(job->keyframes, 0777) < 0) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_OUTPUT, "the folder %s cannot be made: %s",
                 job->keyframes, g_strerror(errno));
     return FALSE;
   }
-  job->stream = mnk_stream_new(job->settings, source, &EVENTS, job, error);
-  if (job->stream == NULL)
-    return FALSE;
-  if (mnk_settings_bool(job->settings, MNK_OPT_USE_DB)) {
-    g_autofree char *path = mnk_cli_db_path(job->settings);
-    if ((job->store = mnk_store_open(path, MNK_STORE_WRITE, error)) == NULL)
-      return FALSE;
-    mnk_stream_set_store(job->stream, job->store);
-  }
-  return (job->output = mnk_output_open(job->settings, error)) != NULL;
+  job->client = mnk_http_client_new(4);
+  return mnk_backend_new(job->settings, job->client, &job->backend, error) &&
+         prepare_store(job, error) && prepare_stream(job, source, error) &&
+         (job->output = mnk_output_open(job->settings, error)) != NULL;
 }
 
 static void tidy_up(Job *job) {
+  MnkStreamCounters counters = {0};
   mnk_progress_free(job->progress);
   job->progress = NULL;
-  if (job->started_us > 0) {
-    MnkStreamCounters counters;
+  if (job->stream != NULL)
     mnk_stream_counters(job->stream, &counters);
-    mnk_stream_close(job->stream); /* reaps the worker, so that its memory can be told */
-    if (mnk_settings_bool(job->settings, MNK_OPT_STATS))
-      write_stats(job, &counters);
-  }
+  g_autofree char *id = job->stream != NULL ? g_strdup(mnk_stream_id(job->stream)) : NULL;
   mnk_stream_free(job->stream);
+  mnk_workers_free(job->workers); /* reaps the worker, so that its memory can be told */
+  if (job->started_us > 0 && mnk_settings_bool(job->settings, MNK_OPT_STATS))
+    write_stats(job, id, &counters);
   mnk_store_close(job->store);
+  mnk_backend_free(job->backend);
+  mnk_http_client_free(job->client);
   mnk_output_free(job->output);
   g_main_loop_unref(job->loop);
 }

@@ -342,7 +342,8 @@ MnkStream *mnk_stream_new(const MnkStreamConfig *config, const MnkStreamEvents *
     stream->setup.outbound_allow = g_strdup("any");
   }
   stream->keep_pictures = config->keep_pictures;
-  stream->wants_pictures = config->keep_pictures || config->backend != NULL;
+  stream->wants_pictures =
+      config->keep_pictures || config->backend != NULL || events->picture != NULL;
   set_live(stream);
   stream->pictures =
       g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)g_bytes_unref);
