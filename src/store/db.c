@@ -9,9 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How long another program's lock is waited for. */
-enum { BUSY_MS = 3000 };
-
 /* ---- Failures ---- */
 
 static gboolean is_space_error(int code) {
@@ -221,7 +218,7 @@ static gboolean make_file(const char *path, GError **error) {
 /* SQL in a file from elsewhere (views, triggers, defaults) gets no say. */
 static void harden(sqlite3 *db) {
   sqlite3_extended_result_codes(db, TRUE);
-  sqlite3_busy_timeout(db, BUSY_MS);
+  sqlite3_busy_timeout(db, MNK_DB_BUSY_MS);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   sqlite3_exec(db, "PRAGMA cell_size_check = ON", NULL, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Reading: streams, captions by time, captions by words. */
+/* Reading: streams, captions by time, by seq and by words, pictures. */
 #include "store_priv.h"
 
 #include "base/base.h"
@@ -6,14 +6,20 @@
 #include <string.h>
 
 #define CAPTION_COLUMNS                                                                            \
-  "c.stream, c.id, c.start_ms, c.end_ms, c.final, c.backend, c.lang, c.text, c.facts"
-enum { N_CAPTION_COLUMNS = 9 };
+  "s.id, c.id, c.start_ms, c.end_ms, c.final, c.backend, c.lang, c.text, c.facts, c.seq"
+enum { N_CAPTION_COLUMNS = 10 };
 
-/* ?1: stream or NULL, ?2: from, ?3: to or negative (?4 is the limit). An interval without length
+/* Rows whose stream was removed are nobody's, and not seen. */
+#define FROM_CAPTIONS " FROM captions c JOIN streams s ON s.number = c.owner "
+
+/* ?2: from, ?3: to or negative (?1 is the stream, ?4 the limit). An interval without length
  * overlaps where it begins. */
 #define OVERLAPS                                                                                   \
-  "(?1 IS NULL OR c.stream = ?1) AND (?3 < 0 OR c.start_ms < ?3) "                                 \
+  "(?3 < 0 OR c.start_ms < ?3) "                                                                   \
   "AND (c.end_ms > ?2 OR (c.start_ms = c.end_ms AND c.start_ms >= ?2))"
+
+/* The first of them in an index by time: none is longer than the longest. */
+#define FROM_THE_FIRST(of) "c.start_ms >= ?2 - (SELECT max(longest_ms) FROM streams" of ") AND "
 
 /* Words around the first match that a search shows. */
 #define SNIPPET_WORDS "60"
@@ -23,6 +29,7 @@ void mnk_stream_row_free(MnkStreamRow *row) {
     return;
   g_free(row->id);
   g_free(row->source);
+  g_free(row->spec);
   g_free(row);
 }
 
@@ -77,6 +84,7 @@ static MnkCaption *read_caption(sqlite3_stmt *stmt) {
   caption->backend = column_text(stmt, 5);
   caption->lang = column_text(stmt, 6);
   caption->text = column_text(stmt, 7);
+  caption->seq = (guint64)sqlite3_column_int64(stmt, 9);
   read_facts(caption, facts);
   return caption;
 }
@@ -104,44 +112,132 @@ static GPtrArray *read_rows(sqlite3 *db, sqlite3_stmt *stmt, ReadRow read_row,
   return g_steal_pointer(&rows);
 }
 
+/* The one row that there may be; NULL without an error: there is none. */
+static gpointer read_one(sqlite3 *db, sqlite3_stmt *stmt, ReadRow read_row, GError **error) {
+  int code = sqlite3_step(stmt);
+  if (code == SQLITE_ROW)
+    return read_row(stmt);
+  if (code != SQLITE_DONE)
+    mnk_db_fail(db, error);
+  return NULL;
+}
+
 /* ---- Streams ---- */
+
+#define STREAM_ROWS                                                                                \
+  "SELECT id, source, spec, created_us, resume, captions, start_ms, end_ms, last_seq, "            \
+  "highest_number + 1 FROM streams "
 
 static gpointer read_stream_row(sqlite3_stmt *stmt) {
   MnkStreamRow *row = g_new0(MnkStreamRow, 1);
   row->id = column_text(stmt, 0);
   row->source = column_text(stmt, 1);
-  row->created_us = sqlite3_column_int64(stmt, 2);
-  row->captions = (guint64)sqlite3_column_int64(stmt, 3);
-  row->start_ms = sqlite3_column_int64(stmt, 4);
-  row->end_ms = sqlite3_column_int64(stmt, 5);
+  row->spec = column_text(stmt, 2);
+  row->created_us = sqlite3_column_int64(stmt, 3);
+  row->resume = sqlite3_column_int(stmt, 4) != 0;
+  row->captions = (guint64)sqlite3_column_int64(stmt, 5);
+  row->start_ms = sqlite3_column_int64(stmt, 6);
+  row->end_ms = sqlite3_column_int64(stmt, 7);
+  row->last_seq = (guint64)sqlite3_column_int64(stmt, 8);
+  row->next_number = (guint64)sqlite3_column_int64(stmt, 9);
   return row;
 }
 
 GPtrArray *mnk_db_streams(sqlite3 *db, GError **error) {
-  static const char sql[] =
-      "SELECT s.id, s.source, s.created_us, count(c.start_ms), min(c.start_ms), max(c.end_ms) "
-      "FROM streams s LEFT JOIN captions c ON c.stream = s.id "
-      "GROUP BY s.id ORDER BY s.created_us DESC, s.id";
-  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  g_autoptr(sqlite3_stmt) stmt =
+      mnk_db_prepare(db, STREAM_ROWS "ORDER BY created_us DESC, id", error);
   if (stmt == NULL)
     return NULL;
   return read_rows(db, stmt, read_stream_row, (GDestroyNotify)mnk_stream_row_free, error);
 }
 
-/* ---- Captions by time ---- */
+MnkStreamRow *mnk_db_stream(sqlite3 *db, const char *id, GError **error) {
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, STREAM_ROWS "WHERE id = ?1", error);
+  if (stmt == NULL)
+    return NULL;
+  sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
+  return read_one(db, stmt, read_stream_row, error);
+}
+
+/* ---- Captions by time and by seq ---- */
 
 static gpointer read_caption_row(sqlite3_stmt *stmt) {
   return read_caption(stmt);
 }
 
 GPtrArray *mnk_db_captions(sqlite3 *db, const MnkStoreFilter *filter, GError **error) {
-  static const char sql[] = "SELECT " CAPTION_COLUMNS " FROM captions c WHERE " OVERLAPS
-                            " ORDER BY c.start_ms, c.end_ms, c.number LIMIT ?4";
-  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  static const char of_all[] = "SELECT " CAPTION_COLUMNS FROM_CAPTIONS "WHERE " FROM_THE_FIRST("")
+      OVERLAPS " ORDER BY c.start_ms, c.end_ms, c.number LIMIT ?4";
+  static const char of_one[] = "SELECT " CAPTION_COLUMNS FROM_CAPTIONS
+                               "WHERE s.id = ?1 AND " FROM_THE_FIRST(" WHERE id = ?1") OVERLAPS
+      " ORDER BY c.start_ms, c.end_ms, c.number LIMIT ?4";
+  g_autoptr(sqlite3_stmt) stmt =
+      mnk_db_prepare(db, filter->stream != NULL ? of_one : of_all, error);
   if (stmt == NULL)
     return NULL;
   bind_filter(stmt, filter);
   return read_rows(db, stmt, read_caption_row, (GDestroyNotify)mnk_caption_free, error);
+}
+
+GPtrArray *mnk_db_captions_since(sqlite3 *db, const char *stream, guint64 seq, guint limit,
+                                 GError **error) {
+  static const char sql[] = "SELECT " CAPTION_COLUMNS FROM_CAPTIONS
+                            "WHERE s.id = ?1 AND c.seq > ?2 ORDER BY c.seq, c.number LIMIT ?3";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  if (stmt == NULL)
+    return NULL;
+  sqlite3_bind_text(stmt, 1, stream, -1, SQLITE_STATIC);
+  sqlite3_bind_int64(stmt, 2, (gint64)MIN(seq, (guint64)G_MAXINT64));
+  sqlite3_bind_int64(stmt, 3, limit);
+  return read_rows(db, stmt, read_caption_row, (GDestroyNotify)mnk_caption_free, error);
+}
+
+MnkCaption *mnk_db_caption(sqlite3 *db, gint64 number, GError **error) {
+  static const char sql[] = "SELECT " CAPTION_COLUMNS FROM_CAPTIONS "WHERE c.number = ?1";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  if (stmt == NULL)
+    return NULL;
+  sqlite3_bind_int64(stmt, 1, number);
+  return read_one(db, stmt, read_caption_row, error);
+}
+
+/* ---- Pictures ---- */
+
+static gpointer read_picture(sqlite3_stmt *stmt) {
+  return g_bytes_new(sqlite3_column_blob(stmt, 0), (gsize)sqlite3_column_bytes(stmt, 0));
+}
+
+GBytes *mnk_db_picture(sqlite3 *db, const char *stream, gint64 pts_ms, GError **error) {
+  static const char sql[] =
+      "SELECT p.jpeg FROM pictures p JOIN streams s ON s.number = p.owner "
+      "WHERE s.id = ?1 AND (?2 < 0 OR p.pts_ms = ?2) ORDER BY p.pts_ms DESC LIMIT 1";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  if (stmt == NULL)
+    return NULL;
+  sqlite3_bind_text(stmt, 1, stream, -1, SQLITE_STATIC);
+  sqlite3_bind_int64(stmt, 2, pts_ms);
+  return read_one(db, stmt, read_picture, error);
+}
+
+GArray *mnk_db_pictures(sqlite3 *db, const MnkStoreFilter *filter, GError **error) {
+  static const char sql[] =
+      "SELECT p.pts_ms FROM pictures p JOIN streams s ON s.number = p.owner WHERE s.id = ?1 "
+      "AND p.pts_ms >= ?2 AND (?3 < 0 OR p.pts_ms < ?3) ORDER BY p.pts_ms LIMIT ?4";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  if (stmt == NULL)
+    return NULL;
+  bind_filter(stmt, filter);
+  g_autoptr(GArray) times = g_array_new(FALSE, FALSE, sizeof(gint64));
+  int code;
+  while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+    gint64 pts_ms = sqlite3_column_int64(stmt, 0);
+    g_array_append_val(times, pts_ms);
+  }
+  if (code != SQLITE_DONE) {
+    mnk_db_fail(db, error);
+    return NULL;
+  }
+  return g_steal_pointer(&times);
 }
 
 /* ---- Captions by words ---- */
@@ -163,7 +259,9 @@ GPtrArray *mnk_db_search(sqlite3 *db, const char *expression, const MnkStoreFilt
       "SELECT " CAPTION_COLUMNS ", i.rank, "
       "snippet(captions_index, 0, char(0x2068), char(0x2069), char(0x2026), " SNIPPET_WORDS ") "
       "FROM captions_index i CROSS JOIN captions c ON c.number = i.rowid "
-      "WHERE captions_index MATCH ?5 AND " OVERLAPS " ORDER BY i.rank LIMIT ?4";
+      "CROSS JOIN streams s ON s.number = c.owner "
+      "WHERE captions_index MATCH ?5 AND (?1 IS NULL OR s.id = ?1) AND " OVERLAPS
+      " ORDER BY i.rank LIMIT ?4";
   g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
   if (stmt == NULL)
     return NULL;

@@ -71,7 +71,8 @@ MnkStreamRow *mnk_store_stream(MnkStore *store, const char *id, GError **error);
 /* Captions that overlap [from_ms, to_ms) (to_ms < 0: open), in time order; stream NULL: all. */
 GPtrArray *mnk_store_captions(MnkStore *store, const char *stream, gint64 from_ms, gint64 to_ms,
                               guint limit, GError **error);
-/* Captions of a stream with a seq above this one, by seq: what a client that was away has missed. */
+/* Captions of a stream with a seq above this one, by seq: what a client that was away has missed.
+ */
 GPtrArray *mnk_store_captions_since(MnkStore *store, const char *stream, guint64 seq, guint limit,
                                     GError **error);
 /* A picture; NULL with MNK_ERROR_NOT_FOUND. pts_ms < 0: the newest. */
@@ -91,8 +92,8 @@ void mnk_search_hit_free(MnkSearchHit *hit);
  * operator. */
 GPtrArray *mnk_store_search(MnkStore *store, const char *query, const char *stream, gint64 from_ms,
                             gint64 to_ms, guint limit, GError **error);
-/* By likeness of meaning: captions whose vectors are nearest to this one; of MnkSearchHit, the score
- * is the cosine. */
+/* By likeness of meaning: captions whose vectors are nearest to this one; of MnkSearchHit, the
+ * score is the cosine. */
 GPtrArray *mnk_store_nearest(MnkStore *store, const float *vector, guint n, const char *stream,
                              gint64 from_ms, gint64 to_ms, guint limit, GError **error);
 

@@ -3,211 +3,134 @@
 
 #include "base/base.h"
 
-#include <errno.h>
-
 enum { MAX_WAITING = 1024, MAX_BATCH = 256 };
+enum { MAX_BATCH_BYTES = 8 << 20, MAX_WAITING_BYTES = 64 << 20 };
 
-typedef enum {
-  SQL_PUT_CAPTION,
-  SQL_KNOW_STREAM,
-  SQL_INDEX,
-  SQL_PUT_STREAM,
-  SQL_REMOVE_INDEX,
-  SQL_REMOVE_CAPTIONS,
-  SQL_N,
-} Sql;
+/* How often a store that cannot write tries again where nothing else makes it. */
+enum { RETRY_US = 1000000 };
 
-static const char *const sql_texts[SQL_N] = {
-    [SQL_PUT_CAPTION] =
-        ("INSERT INTO captions (stream, id, start_ms, end_ms, final, backend, lang, text, facts) "
-         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
-         "ON CONFLICT (stream, id) DO UPDATE SET start_ms = ?3, end_ms = ?4, final = ?5, "
-         "backend = ?6, lang = ?7, text = ?8, facts = ?9 RETURNING number"),
-    [SQL_KNOW_STREAM] =
-        "INSERT OR IGNORE INTO streams (id, source, created_us) VALUES (?1, '', ?2)",
-    [SQL_INDEX] = "INSERT OR REPLACE INTO captions_index (rowid, text, names) VALUES (?1, ?2, ?3)",
-    [SQL_PUT_STREAM] =
-        "INSERT OR REPLACE INTO streams (id, source, created_us) VALUES (?1, ?2, ?3)",
-    [SQL_REMOVE_INDEX] = ("DELETE FROM captions_index WHERE rowid IN "
-                          "(SELECT number FROM captions WHERE stream = ?1)"),
-    [SQL_REMOVE_CAPTIONS] = "DELETE FROM captions WHERE stream = ?1",
-};
+/* The journal is brought home from FIRST pages on (4 MiB), as far as readers let it; from LAST
+ * pages on (64 MiB) readers are waited for, so that it begins anew and does not grow without bound.
+ */
+enum { WAL_FIRST = 1000, WAL_LAST = 16384, WAL_WAIT_MS = 100 };
 
 struct _MnkWriter {
   sqlite3 *db;
-  sqlite3_stmt *statements[SQL_N];
+  MnkRows *rows;
   gboolean marked; /* the file says that a writer is at work */
+  gboolean untidy; /* there is something to clear away */
+  int wal_tried;   /* pages at the last waiting for readers */
   MnkQueue *queue;
   GThread *thread;
+  gint healthy; /* atomic */
+  MnkMetric *written, *failed, *dropped;
 
   GMutex lock;
   GCond progressed;
   guint64 queued, finished;
+  gsize bytes_waiting;
   GError *failure; /* the last one since the last flush */
 };
 
-/* A write on its way through the queue. */
+/* A write on its way through the queue, and what became of it. */
 typedef struct {
   MnkWrite write;
   GMainContext *context;
+  GError *error;
 } Job;
 
 static void job_free(gpointer data) {
   Job *job = data;
-  mnk_caption_free(job->write.caption);
-  g_free(job->write.stream);
-  g_free(job->write.source);
+  MnkWrite *write = &job->write;
+  mnk_caption_free(write->caption);
+  g_free(write->stream);
+  g_free(write->source);
+  g_free(write->spec);
+  g_free(write->id);
+  g_clear_pointer(&write->bytes, g_bytes_unref);
+  g_clear_error(&job->error);
   g_main_context_unref(job->context);
   g_free(job);
 }
 
-/* ---- Statements ---- */
-
-static sqlite3_stmt *statement(MnkWriter *writer, Sql sql, GError **error) {
-  if (writer->statements[sql] == NULL)
-    writer->statements[sql] = mnk_db_prepare(writer->db, sql_texts[sql], error);
-  return writer->statements[sql];
-}
-
-/* Texts are borrowed up to the statement's end. */
-static void bind_text(sqlite3_stmt *stmt, int place, const char *text) {
-  sqlite3_bind_text(stmt, place, text != NULL ? text : "", -1, SQLITE_STATIC);
-}
-
-/* Runs the statement to its end and makes it ready for the next time; *row_id: what it returns. */
-static gboolean run(MnkWriter *writer, sqlite3_stmt *stmt, gint64 *row_id, GError **error) {
-  int code;
-  errno = 0;
-  while ((code = sqlite3_step(stmt)) == SQLITE_ROW)
-    if (row_id != NULL)
-      *row_id = sqlite3_column_int64(stmt, 0);
-  gboolean ok = code == SQLITE_DONE || mnk_db_fail(writer->db, error);
-  sqlite3_reset(stmt);
-  sqlite3_clear_bindings(stmt);
-  return ok;
-}
-
-/* ---- One write ---- */
-
-static char *facts_json(const MnkCaption *caption) {
-  g_autoptr(GString) out = g_string_new(NULL);
-  MnkJsonWriter w;
-  mnk_json_writer_init(&w, out);
-  mnk_json_begin_array(&w, NULL);
-  for (guint i = 0; i < caption->facts->len; i++)
-    mnk_fact_write_json(g_ptr_array_index(caption->facts, i), &w);
-  mnk_json_end_array(&w);
-  return g_strdup(out->str);
-}
-
-static gboolean is_searched(const MnkFact *fact) {
-  return fact->kind == MNK_FACT_OBJECT || fact->kind == MNK_FACT_SCENE ||
-         fact->kind == MNK_FACT_TEXT || fact->kind == MNK_FACT_ACTION;
-}
-
-/* The names of what can be searched for, one a line; an action stands behind its subject. */
-static char *fact_names(const MnkCaption *caption) {
-  g_autoptr(GString) out = g_string_new(NULL);
-  for (guint i = 0; i < caption->facts->len; i++) {
-    const MnkFact *fact = g_ptr_array_index(caption->facts, i);
-    if (!is_searched(fact))
-      continue;
-    if (fact->of != NULL)
-      g_string_append_printf(out, "%s ", fact->of);
-    g_string_append_printf(out, "%s\n", fact->name != NULL ? fact->name : "");
-  }
-  return g_strdup(out->str);
-}
-
-static gboolean put_row(MnkWriter *writer, const MnkCaption *caption, gint64 *number,
-                        GError **error) {
-  sqlite3_stmt *put = statement(writer, SQL_PUT_CAPTION, error);
-  if (put == NULL)
-    return FALSE;
-  g_autofree char *facts = facts_json(caption);
-  bind_text(put, 1, caption->stream);
-  bind_text(put, 2, caption->id);
-  sqlite3_bind_int64(put, 3, caption->start_ms);
-  sqlite3_bind_int64(put, 4, caption->end_ms);
-  sqlite3_bind_int(put, 5, caption->final ? 1 : 0);
-  bind_text(put, 6, caption->backend);
-  bind_text(put, 7, caption->lang);
-  bind_text(put, 8, caption->text);
-  bind_text(put, 9, facts);
-  return run(writer, put, number, error);
-}
-
-static gboolean index_caption(MnkWriter *writer, const MnkCaption *caption, gint64 number,
-                              GError **error) {
-  sqlite3_stmt *index = statement(writer, SQL_INDEX, error);
-  if (index == NULL)
-    return FALSE;
-  g_autofree char *names = fact_names(caption);
-  g_autofree char *folded_names = mnk_search_fold(names);
-  g_autofree char *folded_text = mnk_search_fold(caption->text != NULL ? caption->text : "");
-  sqlite3_bind_int64(index, 1, number);
-  bind_text(index, 2, folded_text);
-  bind_text(index, 3, folded_names);
-  return run(writer, index, NULL, error);
-}
-
-static gboolean put_caption(MnkWriter *writer, const MnkCaption *caption, GError **error) {
-  sqlite3_stmt *know = statement(writer, SQL_KNOW_STREAM, error);
-  if (know == NULL)
-    return FALSE;
-  bind_text(know, 1, caption->stream);
-  sqlite3_bind_int64(know, 2, g_get_real_time());
-  gint64 number = 0;
-  return run(writer, know, NULL, error) && put_row(writer, caption, &number, error) &&
-         index_caption(writer, caption, number, error);
-}
-
-static gboolean remove_by_stream(MnkWriter *writer, Sql sql, const char *stream, GError **error) {
-  sqlite3_stmt *removal = statement(writer, sql, error);
-  if (removal == NULL)
-    return FALSE;
-  bind_text(removal, 1, stream);
-  return run(writer, removal, NULL, error);
-}
-
-static gboolean put_stream(MnkWriter *writer, const MnkWrite *write, GError **error) {
-  if (write->replace && (!remove_by_stream(writer, SQL_REMOVE_INDEX, write->stream, error) ||
-                         !remove_by_stream(writer, SQL_REMOVE_CAPTIONS, write->stream, error)))
-    return FALSE;
-  sqlite3_stmt *put = statement(writer, SQL_PUT_STREAM, error);
-  if (put == NULL)
-    return FALSE;
-  bind_text(put, 1, write->stream);
-  bind_text(put, 2, write->source);
-  sqlite3_bind_int64(put, 3, write->created_us);
-  return run(writer, put, NULL, error);
+static gsize job_bytes(const Job *job) {
+  return job->write.bytes != NULL ? g_bytes_get_size(job->write.bytes) : 0;
 }
 
 /* ---- Transactions ---- */
 
-static gboolean write_all(MnkWriter *writer, GPtrArray *jobs, GError **error) {
-  if (!writer->marked &&
-      !mnk_db_exec(writer->db, "UPDATE meta SET value = 0 WHERE key = 'clean'", error))
-    return FALSE;
-  for (guint i = 0; i < jobs->len; i++) {
-    const MnkWrite *write = &((Job *)g_ptr_array_index(jobs, i))->write;
-    gboolean ok = write->caption != NULL ? put_caption(writer, write->caption, error)
-                                         : put_stream(writer, write, error);
-    if (!ok)
-      return FALSE;
+typedef enum { WROTE, REFUSED, BROKEN } Outcome;
+
+/* Whether the store cannot write, or only this was not to be written. */
+static Outcome failed(MnkWriter *writer) {
+  switch (sqlite3_errcode(writer->db) & 0xff) {
+  case SQLITE_TOOBIG:
+  case SQLITE_CONSTRAINT:
+  case SQLITE_MISMATCH:
+  case SQLITE_RANGE:
+    return REFUSED;
+  default:
+    return BROKEN;
   }
+}
+
+static gboolean begin(MnkWriter *writer, GError **error) {
+  return mnk_db_exec(writer->db, "BEGIN IMMEDIATE", error) &&
+         (writer->marked ||
+          mnk_db_exec(writer->db, "UPDATE meta SET value = 0 WHERE key = 'clean'", error));
+}
+
+static gboolean commit(MnkWriter *writer, GError **error) {
+  if (!mnk_db_exec(writer->db, "COMMIT", error))
+    return FALSE;
+  writer->marked = TRUE;
   return TRUE;
 }
 
-static gboolean commit(MnkWriter *writer, GPtrArray *jobs, GError **error) {
-  if (!mnk_db_exec(writer->db, "BEGIN IMMEDIATE", error))
-    return FALSE;
-  if (write_all(writer, jobs, error) && mnk_db_exec(writer->db, "COMMIT", error)) {
-    writer->marked = TRUE;
-    return TRUE;
+static void roll_back(MnkWriter *writer) {
+  if (!sqlite3_get_autocommit(writer->db))
+    mnk_db_exec(writer->db, "ROLLBACK", NULL);
+}
+
+/* Writes those jobs that have no error yet. REFUSED: *refused is the one that has it now. */
+static Outcome write_jobs(MnkWriter *writer, GPtrArray *jobs, GError **error) {
+  if (!begin(writer, error))
+    return BROKEN;
+  for (guint i = 0; i < jobs->len; i++) {
+    Job *job = g_ptr_array_index(jobs, i);
+    g_autoptr(GError) failure = NULL;
+    if (job->error != NULL || mnk_rows_write(writer->rows, &job->write, &failure))
+      continue;
+    Outcome outcome = failed(writer);
+    g_propagate_error(outcome == REFUSED ? &job->error : error, g_steal_pointer(&failure));
+    return outcome;
   }
-  mnk_db_exec(writer->db, "ROLLBACK", NULL);
-  return FALSE;
+  gboolean more = FALSE;
+  if (writer->untidy && !mnk_rows_tidy(writer->rows, &more, error))
+    return BROKEN;
+  if (!commit(writer, error))
+    return BROKEN;
+  writer->untidy = more;
+  return WROTE;
+}
+
+/* In one transaction: all, but what cannot be written whatever the disk is like. */
+static gboolean write_batch(MnkWriter *writer, GPtrArray *jobs, GError **error) {
+  Outcome outcome;
+  while ((outcome = write_jobs(writer, jobs, error)) == REFUSED)
+    roll_back(writer);
+  if (outcome == BROKEN)
+    roll_back(writer);
+  return outcome == WROTE;
+}
+
+static void set_health(MnkWriter *writer, const GError *error) {
+  gboolean was_healthy = g_atomic_int_get(&writer->healthy) != 0;
+  if (error != NULL && was_healthy)
+    mnk_error("store", NULL, "event=cannot-write error=\"%s\"", error->message);
+  if (error == NULL && !was_healthy)
+    mnk_warning("store", NULL, "event=writes-again");
+  g_atomic_int_set(&writer->healthy, error == NULL);
 }
 
 /* ---- Answers ---- */
@@ -244,49 +167,116 @@ static void queue_answer(const Job *job, const GError *error) {
   g_source_attach(source, job->context);
 }
 
-static void finish(MnkWriter *writer, GPtrArray *jobs, GError *error) {
-  for (guint i = 0; i < jobs->len; i++)
-    queue_answer(g_ptr_array_index(jobs, i), error);
+/* broken: what befell them all, or NULL. */
+static void finish(MnkWriter *writer, GPtrArray *jobs, const GError *broken) {
+  const GError *last = NULL;
+  gsize bytes = 0;
+  for (guint i = 0; i < jobs->len; i++) {
+    const Job *job = g_ptr_array_index(jobs, i);
+    const GError *error = job->error != NULL ? job->error : broken;
+    queue_answer(job, error);
+    mnk_metric_add(error != NULL ? writer->failed : writer->written, 1);
+    bytes += job_bytes(job);
+    last = error != NULL ? error : last;
+  }
   g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&writer->lock);
   writer->finished += jobs->len;
-  if (error != NULL) {
+  writer->bytes_waiting -= bytes;
+  if (last != NULL) {
     g_clear_error(&writer->failure);
-    writer->failure = error;
+    writer->failure = g_error_copy(last);
   }
   g_cond_broadcast(&writer->progressed);
 }
 
+/* ---- The journal ---- */
+
+static int bring_home(void *data, sqlite3 *db, const char *name, int pages) {
+  MnkWriter *writer = data;
+  if (pages < WAL_FIRST)
+    writer->wal_tried = 0;
+  else if (pages < WAL_LAST || pages - writer->wal_tried < WAL_FIRST)
+    sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  else {
+    writer->wal_tried = pages;
+    sqlite3_busy_timeout(db, WAL_WAIT_MS);
+    sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    sqlite3_busy_timeout(db, MNK_DB_BUSY_MS);
+  }
+  return SQLITE_OK;
+}
+
 /* ---- The thread ---- */
 
-/* The next write, waited for, and what else is there already. NULL: closed and empty. */
-static GPtrArray *next_batch(MnkWriter *writer) {
-  Job *job = mnk_queue_pop(writer->queue, -1);
-  if (job == NULL)
-    return NULL;
-  GPtrArray *jobs = g_ptr_array_new_with_free_func(job_free);
-  do
+static gboolean makes_untidy(const Job *job) {
+  return job->write.kind == MNK_WRITE_DELETE_STREAM || job->write.kind == MNK_WRITE_QUOTA ||
+         (job->write.kind == MNK_WRITE_STREAM && job->write.replace);
+}
+
+/* With nothing to write: one step of clearing away; or, where the store could not write, whether it
+ * can again. */
+static void keep_house(MnkWriter *writer) {
+  g_autoptr(GPtrArray) none = g_ptr_array_new();
+  g_autoptr(GError) error = NULL;
+  writer->marked = writer->marked && g_atomic_int_get(&writer->healthy);
+  write_batch(writer, none, &error);
+  set_health(writer, error);
+}
+
+static void write_what_waits(MnkWriter *writer, Job *job) {
+  g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func(job_free);
+  gsize bytes = 0;
+  do {
     g_ptr_array_add(jobs, job);
-  while (jobs->len < MAX_BATCH && (job = mnk_queue_pop(writer->queue, 0)) != NULL);
-  return jobs;
+    bytes += job_bytes(job);
+    writer->untidy = writer->untidy || makes_untidy(job);
+  } while (jobs->len < MAX_BATCH && bytes < MAX_BATCH_BYTES &&
+           (job = mnk_queue_pop(writer->queue, 0)) != NULL);
+  g_autoptr(GError) error = NULL;
+  write_batch(writer, jobs, &error);
+  set_health(writer, error);
+  finish(writer, jobs, error);
+}
+
+static gint64 patience_us(MnkWriter *writer) {
+  if (!g_atomic_int_get(&writer->healthy))
+    return RETRY_US;
+  return writer->untidy ? 0 : -1;
 }
 
 static gpointer write_until_closed(gpointer data) {
   MnkWriter *writer = data;
-  GPtrArray *jobs;
-  while ((jobs = next_batch(writer)) != NULL) {
-    GError *error = NULL;
-    if (!commit(writer, jobs, &error))
-      mnk_error("store", NULL, "event=write-failed writes=%u error=\"%s\"", jobs->len,
-                error->message);
-    finish(writer, jobs, error);
-    g_ptr_array_unref(jobs);
+  for (;;) {
+    Job *job = mnk_queue_pop(writer->queue, patience_us(writer));
+    if (job != NULL) {
+      write_what_waits(writer, job);
+      continue;
+    }
+    if (!mnk_queue_is_closed(writer->queue)) {
+      keep_house(writer);
+      continue;
+    }
+    /* What came between the pop and the closing. */
+    if ((job = mnk_queue_pop(writer->queue, 0)) == NULL)
+      return NULL;
+    write_what_waits(writer, job);
   }
-  return NULL;
 }
+
+/* ---- The writer ---- */
 
 MnkWriter *mnk_writer_new(sqlite3 *db) {
   MnkWriter *writer = g_new0(MnkWriter, 1);
   writer->db = db;
+  writer->rows = mnk_rows_new(db);
+  gint64 removed = 0;
+  writer->untidy =
+      mnk_db_get_int(db, "SELECT EXISTS (SELECT * FROM removed)", &removed, NULL) && removed != 0;
+  writer->healthy = TRUE;
+  sqlite3_wal_hook(db, bring_home, writer);
+  writer->written = mnk_counter("store_writes", "Writes to the timeline.", "result=\"kept\"");
+  writer->failed = mnk_counter("store_writes", "Writes to the timeline.", "result=\"failed\"");
+  writer->dropped = mnk_counter("store_writes", "Writes to the timeline.", "result=\"dropped\"");
   g_mutex_init(&writer->lock);
   g_cond_init(&writer->progressed);
   writer->queue = mnk_queue_new(MAX_WAITING, MNK_QUEUE_BLOCK, job_free);
@@ -302,8 +292,7 @@ void mnk_writer_free(MnkWriter *writer) {
   mnk_queue_free(writer->queue);
   if (writer->marked)
     mnk_db_exec(writer->db, "UPDATE meta SET value = 1 WHERE key = 'clean'", NULL);
-  for (guint i = 0; i < SQL_N; i++)
-    sqlite3_finalize(writer->statements[i]);
+  mnk_rows_free(writer->rows);
   sqlite3_close_v2(writer->db);
   g_clear_error(&writer->failure);
   g_cond_clear(&writer->progressed);
@@ -311,17 +300,27 @@ void mnk_writer_free(MnkWriter *writer) {
   g_free(writer);
 }
 
-static void count_queued(MnkWriter *writer) {
+/* Pictures and vectors are dropped when too many bytes of them wait: a slow disk costs them first.
+ */
+static gboolean admit(MnkWriter *writer, const Job *job) {
   g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&writer->lock);
+  if (job_bytes(job) > 0 && writer->bytes_waiting + job_bytes(job) > MAX_WAITING_BYTES)
+    return FALSE;
+  writer->bytes_waiting += job_bytes(job);
   writer->queued++;
+  return TRUE;
 }
 
 void mnk_writer_queue(MnkWriter *writer, const MnkWrite *write) {
   Job *job = g_new0(Job, 1);
   job->write = *write;
   job->context = g_main_context_ref_thread_default();
-  count_queued(writer);
-  mnk_queue_push(writer->queue, job);
+  if (admit(writer, job)) {
+    mnk_queue_push(writer->queue, job);
+    return;
+  }
+  mnk_metric_add(writer->dropped, 1);
+  job_free(job);
 }
 
 gboolean mnk_writer_flush(MnkWriter *writer, GError **error) {
@@ -333,4 +332,8 @@ gboolean mnk_writer_flush(MnkWriter *writer, GError **error) {
     return TRUE;
   g_propagate_error(error, g_steal_pointer(&writer->failure));
   return FALSE;
+}
+
+gboolean mnk_writer_is_healthy(MnkWriter *writer) {
+  return g_atomic_int_get(&writer->healthy) != 0;
 }

@@ -45,6 +45,7 @@ MnkCaption *mnk_caption_copy(const MnkCaption *caption) {
   MnkCaption *copy = mnk_caption_new();
   copy->stream = g_strdup(caption->stream);
   copy->id = g_strdup(caption->id);
+  copy->seq = caption->seq;
   copy->start_ms = caption->start_ms;
   copy->end_ms = caption->end_ms;
   copy->final = caption->final;

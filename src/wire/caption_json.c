@@ -104,6 +104,8 @@ void mnk_caption_write_json_to(const MnkCaption *caption, MnkJsonWriter *w, cons
   mnk_json_add_string(w, "type", "caption");
   mnk_json_add_string(w, "stream", or_empty(caption->stream));
   mnk_json_add_string(w, "id", or_empty(caption->id));
+  if (caption->seq > 0)
+    mnk_json_add_int(w, "seq", (gint64)caption->seq);
   mnk_json_add_int(w, "start_ms", caption->start_ms);
   mnk_json_add_int(w, "end_ms", caption->end_ms);
   mnk_json_add_bool(w, "final", caption->final);
@@ -163,6 +165,15 @@ MnkFact *mnk_fact_read_json(const MnkJsonValue *value, GError **error) {
   return g_steal_pointer(&fact);
 }
 
+/* Without the member, as captions have it that were never committed: 0. */
+static gboolean read_seq(const MnkJsonValue *value, guint64 *seq, GError **error) {
+  gint64 number = 0;
+  if (!mnk_json_get_int(value, "seq", MNK_JSON_OPTIONAL, 0, MNK_WIRE_TIME_MAX, &number, error))
+    return FALSE;
+  *seq = (guint64)number;
+  return TRUE;
+}
+
 static gboolean read_type(const MnkJsonValue *value, GError **error) {
   const char *type;
   if (!mnk_json_get_string(value, "type", MNK_JSON_REQUIRED, MAX_NAME, &type, error))
@@ -178,6 +189,7 @@ MnkCaption *mnk_caption_read_json(const MnkJsonValue *value, GError **error) {
   const MnkJsonValue *facts;
   if (!read_type(value, error) || !read_name(value, "stream", MAX_NAME, &caption->stream, error) ||
       !read_name(value, "id", MAX_NAME, &caption->id, error) ||
+      !read_seq(value, &caption->seq, error) ||
       !mnk_wire_read_interval(value, &caption->start_ms, &caption->end_ms, error) ||
       !mnk_json_get_bool(value, "final", MNK_JSON_REQUIRED, &caption->final, error) ||
       !read_name(value, "backend", MAX_NAME, &caption->backend, error) ||

@@ -70,6 +70,12 @@ void put_text(MnkStore *store, const char *stream, const char *id, const char *t
   put(store, caption);
 }
 
+void put_stream(MnkStore *store, const char *id, const char *source, gint64 created_us,
+                gboolean replace) {
+  MnkStreamRecord record = {.id = id, .source = source, .spec = "", .created_us = created_us};
+  mnk_store_put_stream(store, &record, replace, NULL, NULL);
+}
+
 void flush(MnkStore *store) {
   g_autoptr(GError) error = NULL;
   mnk_store_flush(store, &error);

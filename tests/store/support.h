@@ -23,6 +23,8 @@ MnkCaption *make_caption(const char *stream, const char *id, gint64 start_ms, gi
 void add_fact(MnkCaption *caption, MnkFactKind kind, const char *name);
 void put(MnkStore *store, const MnkCaption *caption);
 void put_text(MnkStore *store, const char *stream, const char *id, const char *text);
+void put_stream(MnkStore *store, const char *id, const char *source, gint64 created_us,
+                gboolean replace);
 void flush(MnkStore *store);
 
 /* While failures are made on purpose. */

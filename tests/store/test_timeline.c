@@ -11,6 +11,7 @@ static void test_round_trip(void) {
   g_autoptr(MnkCaption) caption =
       make_caption("cam", "c1", 1000, 5000, "A cat – 猫 – on a \"mat\"");
   caption->final = FALSE;
+  caption->seq = 7;
   add_fact(caption, MNK_FACT_OBJECT, "cat");
   MnkFact *action = mnk_fact_new(MNK_FACT_ACTION, "moves left");
   action->of = g_strdup("cat");
@@ -90,8 +91,8 @@ static void test_streams(void) {
   g_auto(Place) place = {0};
   place_init(&place);
   g_autoptr(MnkStore) store = open_store(&place, MNK_STORE_WRITE);
-  mnk_store_put_stream(store, "old", "a.mp4", 100, FALSE, NULL, NULL);
-  mnk_store_put_stream(store, "new", "rtsp://cam", 200, FALSE, NULL, NULL);
+  put_stream(store, "old", "a.mp4", 100, FALSE);
+  put_stream(store, "new", "rtsp://cam", 200, FALSE);
   g_autoptr(MnkCaption) first = make_caption("old", "1", 500, 900, "x");
   g_autoptr(MnkCaption) second = make_caption("old", "2", 100, 700, "x");
   put(store, first);
@@ -116,7 +117,7 @@ static void test_replace_stream(void) {
   place_init(&place);
   g_autoptr(MnkStore) store = open_store(&place, MNK_STORE_WRITE);
   for (guint round = 0; round < 2; round++) {
-    mnk_store_put_stream(store, "s", "a.mp4", 100, FALSE, NULL, NULL);
+    put_stream(store, "s", "a.mp4", 100, FALSE);
     put_text(store, "s", round == 0 ? "1" : "2", "a dog");
   }
   put_text(store, "t", "3", "a dog");
@@ -124,7 +125,7 @@ static void test_replace_stream(void) {
   g_autoptr(GPtrArray) kept = mnk_store_search(store, "dog", NULL, 0, -1, 10, NULL);
   g_assert_cmpuint(kept->len, ==, 3);
 
-  mnk_store_put_stream(store, "s", "b.mp4", 300, TRUE, NULL, NULL);
+  put_stream(store, "s", "b.mp4", 300, TRUE);
   put_text(store, "s", "1", "a horse");
   flush(store);
   g_autoptr(GPtrArray) dogs = mnk_store_search(store, "dog", NULL, 0, -1, 10, NULL);
@@ -251,7 +252,7 @@ static void test_settings_of_file(void) {
     const char *sql, *answer;
   } cases[] = {{"PRAGMA journal_mode", "wal"},
                {"PRAGMA application_id", "1296976719"},
-               {"PRAGMA user_version", "1"},
+               {"PRAGMA user_version", "2"},
                {"PRAGMA integrity_check", "ok"},
                {"SELECT value FROM meta WHERE key = 'clean'", "1"}};
   g_auto(Place) place = {0};

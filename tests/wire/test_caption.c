@@ -10,6 +10,7 @@ static MnkCaption *sample(void) {
   MnkCaption *caption = mnk_caption_new();
   caption->stream = g_strdup("door");
   caption->id = g_strdup("door-12");
+  caption->seq = 12;
   caption->start_ms = 4000;
   caption->end_ms = 10250;
   caption->final = TRUE;
@@ -31,7 +32,7 @@ static MnkCaption *sample(void) {
 }
 
 #define SAMPLE                                                                                     \
-  "{\"type\":\"caption\",\"stream\":\"door\",\"id\":\"door-12\",\"start_ms\":4000,"                \
+  "{\"type\":\"caption\",\"stream\":\"door\",\"id\":\"door-12\",\"seq\":12,\"start_ms\":4000,"     \
   "\"end_ms\":10250,\"final\":true,\"backend\":\"template\",\"lang\":\"en\","                      \
   "\"text\":\"A cat walks in.\",\"facts\":["                                                       \
   "{\"kind\":\"object\",\"name\":\"cat\",\"score\":0.877,\"count\":1,"                             \
@@ -57,6 +58,7 @@ static void test_read(void) {
   g_autoptr(MnkCaption) caption = read_caption(SAMPLE, &error);
   g_assert_no_error(error);
   g_assert_cmpstr(caption->stream, ==, "door");
+  g_assert_cmpuint(caption->seq, ==, 12);
   g_assert_cmpint(caption->end_ms, ==, 10250);
   g_assert_true(caption->final);
   g_assert_cmpuint(caption->facts->len, ==, 2);
@@ -141,6 +143,8 @@ static const struct {
     {"\"caption\"", "\"answer\"", "JSON: \"type\" must be \"caption\""},
     {"\"stream\":\"door\",", "", "JSON: the member \"stream\" is missing"},
     {"\"id\":\"door-12\"", "\"id\":12", "JSON: \"id\" must be a string and is a whole number"},
+    {"\"seq\":12", "\"seq\":-1",
+     "JSON: \"seq\" must be a whole number from 0 to 9007199254740992 and is -1"},
     {"\"end_ms\":10250", "\"end_ms\":3999",
      "JSON: \"end_ms\" must be a whole number from 4000 to 9007199254740992 and is 3999"},
     {"\"final\":true", "\"final\":1",
