@@ -5,6 +5,8 @@
 
 #include "net/http.h"
 
+#include <gio/gio.h>
+
 typedef struct _MnkWebSocket MnkWebSocket;
 
 enum {
