@@ -54,6 +54,21 @@ MnkFrame *mnk_frame_take_decoded(AVFrame *pixels, MnkOrientation orientation, AV
   return &picture->frame;
 }
 
+static MnkFrame *planes_taken(MnkFrameFormat format, AVFrame *pixels, const MnkFrame *like) {
+  MnkFrame *frame = &picture_new(format, pixels)->frame;
+  if (like) {
+    *frame = *like;
+    frame->format = format;
+  }
+  frame->width = pixels->width;
+  frame->height = pixels->height;
+  for (int i = 0; i < 3; i++) {
+    frame->planes[i] = pixels->data[i];
+    frame->strides[i] = pixels->linesize[i];
+  }
+  return frame;
+}
+
 MnkFrame *mnk_frame_alloc(MnkFrameFormat format, int width, int height, const MnkFrame *like,
                           GError **error) {
   AVFrame *pixels = av_frame_alloc();
@@ -71,18 +86,12 @@ MnkFrame *mnk_frame_alloc(MnkFrameFormat format, int width, int height, const Mn
     return NULL;
   }
 
-  MnkPicture *picture = picture_new(format, pixels);
-  MnkFrame *frame = &picture->frame;
-  if (like) {
-    *frame = *like;
-    frame->format = format;
-  }
-  frame->width = width;
-  frame->height = height;
-  for (int i = 0; i < 3; i++) {
-    frame->planes[i] = pixels->data[i];
-    frame->strides[i] = pixels->linesize[i];
-  }
+  return planes_taken(format, pixels, like);
+}
+
+MnkFrame *mnk_frame_take_rgb(AVFrame *pixels) {
+  MnkFrame *frame = planes_taken(MNK_FRAME_RGB, pixels, NULL);
+  frame->sampled = frame->key = TRUE;
   return frame;
 }
 

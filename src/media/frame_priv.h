@@ -17,6 +17,8 @@ typedef struct {
 /* Takes the decoder's pixels over. aspect: of one pixel, 0/x when unknown. The caller fills in
  * times and flags before it hands the frame on. */
 MnkFrame *mnk_frame_take_decoded(AVFrame *pixels, MnkOrientation orientation, AVRational aspect);
+/* Takes pixels in RGB24 over as a sampled frame. */
+MnkFrame *mnk_frame_take_rgb(AVFrame *pixels);
 /* An RGB or I420 frame with room for its pixels; NULL with MNK_ERROR_LIMIT when there is no memory.
  * Times and flags are copied from like, if given. */
 MnkFrame *mnk_frame_alloc(MnkFrameFormat format, int width, int height, const MnkFrame *like,

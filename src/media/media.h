@@ -54,9 +54,25 @@ gboolean mnk_frame_thumbnail(const MnkFrame *frame, guint8 *luma, int width, int
 gboolean mnk_frame_chroma(const MnkFrame *frame, guint8 *uv, int width, int height);
 /* A JPEG of an RGB or I420 frame; quality 1..100. Caller unrefs. */
 GBytes *mnk_frame_to_jpeg(const MnkFrame *frame, int quality, GError **error);
-/* Decodes a JPEG (probed and limited first) to RGB. */
+/* Decodes a JPEG (probed and limited first) to RGB, upright as its EXIF orientation says. */
 MnkFrame *mnk_frame_from_jpeg(const guint8 *bytes, gsize length, guint64 max_pixels,
                               GError **error);
+
+/* The same for many JPEGs: keeps its decompressor. One thread at a time.
+ *
+ * Refused, besides what is no JPEG: more than max_pixels, four components, other than 8 bits, more
+ * than 100 scans, what is cut off. A picture that is damaged but complete is read. */
+typedef struct _MnkJpegReader MnkJpegReader;
+MnkJpegReader *mnk_jpeg_reader_new(void);
+void mnk_jpeg_reader_free(MnkJpegReader *reader);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkJpegReader, mnk_jpeg_reader_free)
+/* The thumbnail of side x side (<= 256) that the decoded picture would have, about, from a grey
+ * picture of reduced size: half the time of decoding it. */
+gboolean mnk_jpeg_reader_thumbnail(MnkJpegReader *reader, const guint8 *bytes, gsize length,
+                                   guint64 max_pixels, guint8 *luma, int side, GError **error);
+/* RGB, upright, the long side at most max_side. */
+MnkFrame *mnk_jpeg_reader_decode(MnkJpegReader *reader, const guint8 *bytes, gsize length,
+                                 guint64 max_pixels, int max_side, GError **error);
 
 /* Conversions done by this process, for the test that counts copies. */
 guint64 mnk_frame_conversions(void);
@@ -104,8 +120,8 @@ typedef struct {
   gboolean every_frame; /* TRUE: deliver unsampled frames too (cuts, motion); FALSE: sampled ones
                            only, and the decoder may then skip what is not needed */
   gboolean rtsp_udp;
-  gint64 timeout_ms;   /* live: nothing for so long is an error */
-  guint reconnect_max; /* RTSP, HTTP */
+  gint64 timeout_ms;          /* live: nothing for so long is an error */
+  guint reconnect_max;        /* RTSP, HTTP */
   const char *outbound_allow; /* RTSP, HTTP: the policy's list (MnkAddressPolicy); NULL: public
                                  addresses only. It holds for every connection that is made */
   guint64 max_pixels;

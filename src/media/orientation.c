@@ -16,6 +16,15 @@ MnkOrientation mnk_orientation_from_matrix(const gint32 *matrix) {
   return orientation;
 }
 
+MnkOrientation mnk_orientation_from_exif(guint value) {
+  static const MnkOrientation orientations[] = {
+      [1] = {FALSE, FALSE, FALSE}, [2] = {FALSE, TRUE, FALSE}, [3] = {FALSE, TRUE, TRUE},
+      [4] = {FALSE, FALSE, TRUE},  [5] = {TRUE, FALSE, FALSE}, [6] = {TRUE, TRUE, FALSE},
+      [7] = {TRUE, TRUE, TRUE},    [8] = {TRUE, FALSE, TRUE},
+  };
+  return orientations[value < G_N_ELEMENTS(orientations) ? value : 0];
+}
+
 int mnk_orientation_degrees(MnkOrientation orientation) {
   if (orientation.transpose)
     return orientation.flip_x ? 90 : 270;

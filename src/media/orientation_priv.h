@@ -11,6 +11,8 @@ typedef struct {
 
 /* From a container's 3x3 display matrix; the nearest of the eight. NULL: upright. */
 MnkOrientation mnk_orientation_from_matrix(const gint32 *matrix);
+/* From the EXIF tag of that name, 1 to 8; any other: upright. */
+MnkOrientation mnk_orientation_from_exif(guint value);
 /* Clockwise degrees: 0, 90, 180 or 270; mirroring is not told. */
 int mnk_orientation_degrees(MnkOrientation orientation);
 
