@@ -10,8 +10,8 @@
 
 typedef struct _MnkApi MnkApi;
 
-/* Opens the store, reads keys, makes workers, backend and HTTP server, begins streams that are to be
- * resumed. settings are copied. */
+/* Opens the store, reads keys, makes workers, backend and HTTP server, begins streams that are to
+ * be resumed. settings are copied. */
 MnkApi *mnk_api_new(const MnkSettings *settings, GError **error);
 void mnk_api_free(MnkApi *api);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkApi, mnk_api_free)
@@ -21,6 +21,10 @@ char *mnk_api_url(const MnkApi *api);
 gboolean mnk_api_add_stream(MnkApi *api, const char *id, const char *source, GError **error);
 /* Every caption of every stream, after its commit; for the terminal. */
 void mnk_api_on_caption(MnkApi *api, void (*func)(const MnkCaption *caption, gpointer user),
+                        gpointer user);
+/* The start is over: streams run again and the language model was asked for (NULL), or it can never
+ * work (MNK_ERROR_CONFIG: no such model, key refused) and the program should end. Once. */
+void mnk_api_on_started(MnkApi *api, void (*func)(const GError *error, gpointer user),
                         gpointer user);
 /* Takes over what may change while the program runs: LIVE options and keys. On error nothing has
  * changed. */
@@ -39,5 +43,10 @@ void mnk_api_write_openapi(GString *out);
  * free. */
 gboolean mnk_api_make_key(const char *name, const char *scopes, char **key, char **line,
                           GError **error);
+/* A new key whose line is added to the file, which is made when there is none. */
+gboolean mnk_api_add_key(const char *path, const char *name, const char *scopes, char **key,
+                         GError **error);
+/* The keys of a file with their scopes and limits, a line each. */
+gboolean mnk_api_list_keys(const char *path, GString *out, GError **error);
 
 #endif

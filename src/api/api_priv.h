@@ -20,8 +20,8 @@ typedef struct {
   gint refs;
   char *name;
   guint scopes;
-  guint streams_max;      /* 0: no limit of its own, as below */
-  double fps_max;         /* frames pushed per second, all streams of the key together */
+  guint streams_max; /* 0: no limit of its own, as below */
+  double fps_max;    /* frames pushed per second, all streams of the key together */
   guint64 bytes_per_s;
   guint64 tokens_per_day; /* of language models */
   /* in use */
@@ -130,8 +130,8 @@ struct _MnkRoute {
   MnkScope scope;
   const MnkField *query, *body; /* NULL: none */
   guint status;                 /* of success */
-  /* A content type, or a schema of openapi_schemas.c: Stream, Streams, Captions, Frames, SearchHits,
-   * Events, Health, Version, Token, Upload, Uploads; NULL: no body. */
+  /* A content type, or a schema of openapi_schemas.c: Stream, Streams, Captions, Frames,
+   * SearchHits, Events, Health, Version, Token, Upload, Uploads; NULL: no body. */
   const char *answer;
   const char *summary;
   void (*handle)(MnkCall *call);
@@ -139,10 +139,10 @@ struct _MnkRoute {
 };
 
 /* Tables of the files that own the handlers, each ended by a NULL method. */
-extern const MnkRoute mnk_routes_service[];  /* service.c: health, metrics, version, tokens, page */
-extern const MnkRoute mnk_routes_streams[];  /* streams.c, captions.c, frames.c, search.c */
-extern const MnkRoute mnk_routes_events[];   /* events.c: SSE, WebSocket, MJPEG; ws_stream.c */
-extern const MnkRoute mnk_routes_uploads[];  /* uploads.c */
+extern const MnkRoute mnk_routes_service[]; /* service.c: health, metrics, version, tokens, page */
+extern const MnkRoute mnk_routes_streams[]; /* streams.c, captions.c, frames.c, search.c */
+extern const MnkRoute mnk_routes_events[];  /* events.c: SSE, WebSocket, MJPEG; ws_stream.c */
+extern const MnkRoute mnk_routes_uploads[]; /* uploads.c */
 
 /* Members of a query as the route's table has them; the fallback when absent. */
 const char *mnk_call_string(const MnkCall *call, const char *name, const char *fallback);
@@ -181,6 +181,13 @@ struct _MnkApi {
   gboolean starting, draining;
   void (*on_caption)(const MnkCaption *caption, gpointer user);
   gpointer on_caption_user;
+  void (*on_started)(const GError *error, gpointer user);
+  gpointer on_started_user;
+  guint start_timer, drain_timer;
+  gint64 linger_ms;
+  gboolean resumed, backend_asked;
+  void (*drained)(gpointer user);
+  gpointer drained_user;
 };
 
 /* ---- registry.c ---- */

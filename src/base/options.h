@@ -87,6 +87,8 @@ gboolean mnk_settings_parse_args(MnkSettings *settings, MnkCommandSet command, i
                                  char *const *argv, char ***rest, GError **error);
 /* One value as text, at the command line's precedence. */
 gboolean mnk_settings_set(MnkSettings *settings, MnkOptionId id, const char *text, GError **error);
+/* One option's value and origin as the other settings have them. */
+void mnk_settings_take(MnkSettings *settings, MnkOptionId id, const MnkSettings *from);
 
 gboolean mnk_settings_bool(const MnkSettings *settings, MnkOptionId id);
 gint64 mnk_settings_int(const MnkSettings *settings,

@@ -78,6 +78,16 @@ gboolean mnk_settings_set(MnkSettings *settings, MnkOptionId id, const char *tex
   return FALSE;
 }
 
+void mnk_settings_take(MnkSettings *settings, MnkOptionId id, const MnkSettings *from) {
+  g_return_if_fail((guint)id < MNK_OPT_N && settings != from);
+  Entry *entry = &settings->entries[id];
+  g_free(entry->origin);
+  mnk_option_value_clear(&entry->value);
+  *entry = from->entries[id];
+  entry->origin = g_strdup(entry->origin);
+  entry->value.text = g_strdup(entry->value.text);
+}
+
 /* An empty variable counts as absent. */
 static gboolean put_env(MnkSettings *settings, const MnkOption *option, char **environ_pairs,
                         const char *name, gboolean *found, GError **error) {
