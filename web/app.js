@@ -5,7 +5,7 @@ import { t, translate, language, setLanguage } from "./i18n.js";
 import { request, onKeyWanted, upload } from "./api.js";
 import { Events } from "./events.js";
 import { Stage } from "./stage.js";
-import { Timeline } from "./timeline.js";
+import { Timeline, keyOf } from "./timeline.js";
 import { Params } from "./params.js";
 import { Camera } from "./camera.js";
 
@@ -106,7 +106,7 @@ async function showEnded(id) {
   const { captions } = await request("GET", `/v1/streams/${id}/captions?limit=500`);
   for (const caption of captions) timeline.add(caption, false);
   $("waiting").hidden = captions.length > 0;
-  if (captions.length) timeline.show(captions[0].id);
+  if (captions.length) timeline.show(keyOf(captions[0]));
 }
 
 function listen(id) {
@@ -217,7 +217,7 @@ async function search() {
 /* Matches stand between U+2068 and U+2069 in a snippet. */
 function markWords(found) {
   for (const { caption, snippet } of found) {
-    const words = hits.captions.get(caption.id)?.node.querySelector(".words");
+    const words = hits.captions.get(keyOf(caption))?.node.querySelector(".words");
     if (!words || !snippet) continue;
     words.replaceChildren(...snippet.split(/([\u2068][^\u2069]*[\u2069])/).map((part) => part.startsWith("\u2068")
       ? make("mark", { text: part.slice(1, -1) })
@@ -232,7 +232,7 @@ function closeResults() {
 
 async function jump(caption) {
   if (caption.stream !== chosen) await choose(caption.stream);
-  if (timeline.captions.has(caption.id)) timeline.mark(caption.id);
+  if (timeline.captions.has(keyOf(caption))) timeline.mark(keyOf(caption));
   await stage.showMoment(caption);
 }
 

@@ -12,6 +12,11 @@ export function middle(caption) {
   return Math.round((caption.start_ms + caption.end_ms) / 2);
 }
 
+/* Ids are unique within a stream only. */
+export function keyOf(caption) {
+  return `${caption.stream}/${caption.id}`;
+}
+
 export class Timeline {
   /* onShow(caption): the user wants to see that moment */
   constructor(list, strip, onShow) {
@@ -35,7 +40,7 @@ export class Timeline {
 
   add(caption, isNew) {
     const follows = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 80;
-    const known = this.captions.get(caption.id);
+    const known = this.captions.get(keyOf(caption));
     const node = this.entry(caption);
     if (known) {
       known.node.replaceWith(node);
@@ -43,8 +48,8 @@ export class Timeline {
       this.insert(node, caption);
       if (isNew) node.classList.add("is-new");
     }
-    this.captions.set(caption.id, { caption, node });
-    if (this.current === caption.id) node.setAttribute("aria-current", "true");
+    this.captions.set(keyOf(caption), { caption, node });
+    if (this.current === keyOf(caption)) node.setAttribute("aria-current", "true");
     this.trim();
     this.drawStrip();
     if (follows) this.list.scrollTop = this.list.scrollHeight;
@@ -78,8 +83,8 @@ export class Timeline {
     if (caption.durable === false) when += ` · ${t("unsaved")}`;
     const time = make("time", { text: when });
     const text = make("span", { class: "words", text: caption.text, lang: caption.lang });
-    const button = make("button", { type: "button", onclick: () => this.show(caption.id) }, picture, time, text);
-    return make("li", { class: gap ? "gap" : null, "data-id": caption.id, "data-start": caption.start_ms }, button);
+    const button = make("button", { type: "button", onclick: () => this.show(keyOf(caption)) }, picture, time, text);
+    return make("li", { class: gap ? "gap" : null, "data-id": keyOf(caption), "data-start": caption.start_ms }, button);
   }
 
   async loadThumb(image, caption) {
@@ -125,9 +130,9 @@ export class Timeline {
       const bar = make("button", {
         type: "button",
         tabindex: "-1",
-        class: [Timeline.isGap(caption) ? "gap" : "", caption.id === this.current ? "is-shown" : ""].join(" ").trim() || null,
+        class: [Timeline.isGap(caption) ? "gap" : "", keyOf(caption) === this.current ? "is-shown" : ""].join(" ").trim() || null,
         title: `${clock(caption.start_ms)}  ${caption.text}`,
-        onclick: () => this.show(caption.id),
+        onclick: () => this.show(keyOf(caption)),
       });
       bar.style.left = `${((caption.start_ms - from) / span) * 100}%`;
       bar.style.width = `${((caption.end_ms - caption.start_ms) / span) * 100}%`;
