@@ -2,7 +2,12 @@
  *
  * A request is answered exactly once, now or later (a long poll answers when it has something).
  * Limits and deadlines hold before a handler sees anything; what breaks them is answered 400, 408,
- * 413, 414, 431, 501, 503 or 505 as fits and, where the framing can no longer be trusted, closed. */
+ * 413, 414, 417, 431, 501, 503 or 505 as fits, in the shape of docs/api.md, and closed where the
+ * framing can no longer be trusted.
+ *
+ * Calls note and queue; bytes move, and callbacks come, from the main loop. No callback comes from
+ * within a call of this interface, but for mnk_http_server_free, which must not be called from a
+ * callback itself. */
 #ifndef MNK_NET_HTTP_H
 #define MNK_NET_HTTP_H
 
@@ -16,7 +21,7 @@ typedef struct {
   gsize header_max;              /* request line and header fields together, bytes */
   gint64 header_timeout_ms;      /* a head must be whole by then, however slowly it trickles */
   gint64 body_idle_timeout_ms;   /* longest pause within a body, and of a reader of an answer */
-  gint64 keep_alive_ms;          /* between requests */
+  gint64 keep_alive_ms;          /* between requests; 0: one request for each connection */
 } MnkHttpConfig;
 
 typedef struct _MnkHttpServer MnkHttpServer;
@@ -58,8 +63,9 @@ gboolean mnk_request_is_loopback(const MnkRequest *request);
 
 void mnk_request_set_user(MnkRequest *request, gpointer user, GDestroyNotify free_user);
 gpointer mnk_request_user(const MnkRequest *request);
-/* Called once when the request is over: its answer has gone, or the client has. Nothing may be done
- * with the request afterwards. */
+/* Called once when the request is over: its answer has gone, or the client has (a client that
+ * closes its half while it waits counts as gone). Nothing may be done with the request afterwards.
+ */
 void mnk_request_on_closed(MnkRequest *request, void (*func)(MnkRequest *request, gpointer user),
                            gpointer user);
 
@@ -68,13 +74,15 @@ guint mnk_request_status(const MnkRequest *request);
 
 /* ---- The body ---- */
 
-/* Reads it whole. Over max: 413 is answered and done never comes (on_closed does). */
+/* Reads it whole. Over max: 413 is answered and done never comes (on_closed does); so with a body
+ * that is malformed (400) or brings less than 1 KiB in each body_idle_timeout_ms (408). */
 typedef void (*MnkBodyFunc)(MnkRequest *request, GBytes *body, gpointer user);
 void mnk_request_read_body(MnkRequest *request, gsize max, MnkBodyFunc done, gpointer user);
 
 /* Reads it piece by piece; the answer may begin before the body ends. chunk returns FALSE to pause
  * (the piece counts as taken); mnk_request_resume_body goes on. done comes once: complete TRUE at
- * the end of the body, FALSE when the client went away or broke a limit. */
+ * the end of the body, FALSE when the client went away or broke a limit (which is then answered, if
+ * done did not) or when a whole answer went before the body's end, which breaks it off. */
 typedef struct {
   gboolean (*chunk)(MnkRequest *request, const guint8 *bytes, gsize length, gpointer user);
   void (*done)(MnkRequest *request, gboolean complete, gpointer user);
@@ -90,13 +98,13 @@ void mnk_request_resume_body(MnkRequest *request);
 void mnk_request_set_answer_header(MnkRequest *request, const char *name, const char *value);
 /* Whole. body NULL: none. HEAD leaves the body away by itself. */
 void mnk_request_answer(MnkRequest *request, guint status, const char *content_type, GBytes *body);
-/* A file: Range (one range, 206 or 416), If-None-Match with the given entity tag (NULL: none). Takes
- * fd. */
+/* A file: Range (one range, 206 or 416), If-None-Match and If-Range with the given entity tag (with
+ * or without quotes; NULL: none). Takes fd. */
 void mnk_request_answer_file(MnkRequest *request, int fd, guint64 size, const char *content_type,
                              const char *etag);
 
 /* A body that grows: chunked. The writer is owned by the caller until mnk_writer_end or until
- * closed came. */
+ * closed came. NULL: there was an answer already, or the client has gone. */
 typedef struct _MnkWriter MnkWriter;
 typedef struct {
   /* The backlog is empty again after a write was refused. */
@@ -107,8 +115,8 @@ typedef struct {
 MnkWriter *mnk_request_answer_stream(MnkRequest *request, guint status, const char *content_type,
                                      gsize backlog_max, const MnkWriterEvents *events,
                                      gpointer user);
-/* All or nothing: FALSE when the backlog would pass its maximum. The bytes are shared, not copied:
- * one event to a thousand readers is one GBytes. */
+/* All or nothing: FALSE when the backlog would pass its maximum; each write counts 64 bytes more
+ * than it has. The bytes are shared, not copied: one event to a thousand readers is one GBytes. */
 gboolean mnk_writer_write(MnkWriter *writer, GBytes *bytes);
 gsize mnk_writer_backlog(const MnkWriter *writer);
 void mnk_writer_end(MnkWriter *writer); /* after the backlog has gone */
