@@ -117,3 +117,35 @@ char *ask_sql(const char *path, const char *sql) {
 void run_sql(const char *path, const char *sql) {
   g_free(ask_sql(path, sql));
 }
+
+void assert_timeline_sound(const Place *place) {
+  static const struct {
+    const char *sql, *answer;
+  } cases[] = {
+      {"PRAGMA integrity_check", "ok"},
+      {"INSERT INTO captions_index (captions_index) VALUES ('integrity-check')", NULL},
+      {"SELECT (SELECT count(*) FROM captions) = (SELECT count(*) FROM captions_index)", "1"},
+      {"SELECT count(*) FROM (SELECT rowid FROM captions_index EXCEPT SELECT number FROM captions)",
+       "0"},
+      /* Nobody's rows are known to be that. */
+      {"SELECT count(*) FROM (SELECT owner FROM captions UNION SELECT owner FROM pictures UNION "
+       "SELECT owner FROM vectors EXCEPT SELECT number FROM streams EXCEPT "
+       "SELECT owner FROM removed)",
+       "0"},
+      {"SELECT count(*) FROM (SELECT number FROM vectors EXCEPT SELECT number FROM captions)", "0"},
+      {"SELECT value = (SELECT coalesce(sum(length(jpeg)), 0) FROM pictures) FROM meta "
+       "WHERE key = 'picture_bytes'",
+       "1"},
+      {"SELECT count(*) FROM streams s LEFT JOIN (SELECT owner, count(*) AS n, min(start_ms) AS "
+       "first, max(end_ms) AS last, max(end_ms - start_ms) AS longest, max(seq) AS seq "
+       "FROM captions GROUP BY owner) c ON c.owner = s.number WHERE s.captions <> coalesce(c.n, 0) "
+       "OR s.start_ms <> coalesce(c.first, 0) OR s.end_ms <> coalesce(c.last, 0) "
+       "OR s.longest_ms < coalesce(c.longest, 0) OR s.last_seq <> coalesce(c.seq, 0)",
+       "0"},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+    g_autofree char *answer = ask_sql(place->path, cases[i].sql);
+    if (g_strcmp0(answer, cases[i].answer) != 0)
+      g_error("%s: %s", cases[i].sql, answer);
+  }
+}

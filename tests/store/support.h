@@ -35,5 +35,8 @@ char *caption_ids(GPtrArray *captions);
 /* Runs SQL on the file by another handle; for asking, the first column of the first row. */
 void run_sql(const char *path, const char *sql);
 char *ask_sql(const char *path, const char *sql);
+/* The file as a whole: its pages, the index of words, and every sum that is kept of what is there.
+ */
+void assert_timeline_sound(const Place *place);
 
 #endif

@@ -408,7 +408,8 @@ static void test_page_limit(void) {
   assert_sound(&place, "%", "1");
 }
 
-/* A write that fails takes its own transaction with it, and nothing after it. */
+/* What cannot be written whatever the disk is like costs itself, not what is written with it, and
+ * nothing after it. */
 static void test_goes_on(void) {
   g_auto(Place) place = {0};
   place_init(&place);
@@ -418,16 +419,29 @@ static void test_goes_on(void) {
   MnkWriter *writer = mnk_writer_new(db);
   keep_log_quiet(TRUE);
   g_autofree char *text = g_strnfill(60000, 'x');
-  MnkWrite large = {.caption = make_caption("s", "large", 0, 1, text)};
-  mnk_writer_queue(writer, &large);
+  g_autofree char *before = NULL, *refused = NULL, *after = NULL;
+  MnkWrite writes[] = {
+      {.caption = make_caption("s", "1", 0, 1, "x"), .done = keep_message, .user = &before},
+      {.caption = make_caption("s", "2", 0, 1, text), .done = keep_message, .user = &refused},
+      {.caption = make_caption("s", "3", 0, 1, "x"), .done = keep_message, .user = &after},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(writes); i++)
+    mnk_writer_queue(writer, &writes[i]);
   g_assert_false(mnk_writer_flush(writer, NULL));
+  g_assert_true(mnk_writer_is_healthy(writer));
   keep_log_quiet(FALSE);
-  MnkWrite small = {.caption = make_caption("s", "small", 0, 1, "x")};
-  mnk_writer_queue(writer, &small);
+  while (g_main_context_iteration(NULL, FALSE))
+    ;
+  g_assert_cmpstr(before, ==, "written");
+  g_assert_cmpstr(refused, !=, "written");
+  g_assert_cmpstr(after, ==, "written");
+  MnkWrite last = {.caption = make_caption("s", "4", 0, 1, "x")};
+  mnk_writer_queue(writer, &last);
   g_assert_true(mnk_writer_flush(writer, NULL));
   mnk_writer_free(writer);
   g_autofree char *ids = ask_sql(place.path, "SELECT group_concat(id) FROM captions");
-  g_assert_cmpstr(ids, ==, "small");
+  g_assert_cmpstr(ids, ==, "1,3,4");
+  assert_timeline_sound(&place);
 }
 
 int main(int argc, char **argv) {
