@@ -1,0 +1,101 @@
+/* generateContent, as Gemini and Vertex have it: https://ai.google.dev/api/generate-content. Safety
+ * settings and thinking are left as the service has them. */
+#include "language/service_priv.h"
+
+#include <string.h>
+
+/* ---- The request ---- */
+
+static void write_part(MnkJsonWriter *w, const MnkPromptPart *part) {
+  mnk_json_begin_object(w, NULL);
+  if (part->text) {
+    mnk_json_add_string(w, "text", part->text);
+  } else {
+    mnk_json_begin_object(w, "inlineData");
+    mnk_json_add_string(w, "mimeType", "image/jpeg");
+    mnk_prompt_write_jpeg(w, "data", "", part->jpeg);
+    mnk_json_end_object(w);
+  }
+  mnk_json_end_object(w);
+}
+
+static void write_generation(MnkJsonWriter *w, const MnkPrompt *prompt) {
+  mnk_json_begin_object(w, "generationConfig");
+  mnk_json_add_double(w, "temperature", (double)prompt->temperature, 3);
+  mnk_json_add_int(w, "maxOutputTokens", prompt->tokens_max);
+  mnk_json_add_int(w, "candidateCount", 1);
+  mnk_json_add_string(w, "responseMimeType", "application/json");
+  mnk_prompt_write_schema(w, "responseSchema", MNK_SCHEMA_OPENAPI, prompt->n_frames);
+  mnk_json_end_object(w);
+}
+
+void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkBackend *backend,
+                      guint form) {
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, out);
+  mnk_json_begin_object(&w, NULL);
+  mnk_json_begin_object(&w, "systemInstruction");
+  mnk_json_begin_array(&w, "parts");
+  mnk_json_begin_object(&w, NULL);
+  mnk_json_add_string(&w, "text", prompt->system);
+  mnk_json_end_object(&w);
+  mnk_json_end_array(&w);
+  mnk_json_end_object(&w);
+  mnk_json_begin_array(&w, "contents");
+  mnk_json_begin_object(&w, NULL);
+  mnk_json_add_string(&w, "role", "user");
+  mnk_json_begin_array(&w, "parts");
+  for (guint i = 0; i < prompt->parts->len; i++)
+    write_part(&w, prompt->parts->pdata[i]);
+  mnk_json_end_array(&w);
+  mnk_json_end_object(&w);
+  mnk_json_end_array(&w);
+  write_generation(&w, prompt);
+  mnk_json_end_object(&w);
+}
+
+/* ---- The reply ---- */
+
+static guint64 count(const MnkJsonValue *object, const char *key) {
+  return (guint64)CLAMP(mnk_json_int(mnk_json_get(object, key), 0), 0, G_MAXINT32);
+}
+
+static void read_usage(const MnkJsonValue *root, MnkReply *reply) {
+  const MnkJsonValue *usage = mnk_json_get(root, "usageMetadata");
+  reply->prompt_tokens = count(usage, "promptTokenCount");
+  reply->answer_tokens = count(usage, "candidatesTokenCount") + count(usage, "thoughtsTokenCount");
+  reply->model = mnk_text_plain(mnk_json_string(mnk_json_get(root, "modelVersion"), ""), 128);
+}
+
+/* What the model says; its thoughts are not part of it. NULL: nothing. */
+static char *read_parts(const MnkJsonValue *candidate) {
+  const MnkJsonValue *parts = mnk_json_get(mnk_json_get(candidate, "content"), "parts");
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (guint i = 0; i < mnk_json_size(parts); i++) {
+    const MnkJsonValue *part = mnk_json_at(parts, i);
+    if (!mnk_json_bool(mnk_json_get(part, "thought"), FALSE))
+      g_string_append(text, mnk_json_string(mnk_json_get(part, "text"), ""));
+  }
+  return text->len > 0 ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
+gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **error) {
+  if (mnk_json_type(root) == MNK_JSON_ARRAY) /* as streaming servers wrap it */
+    root = mnk_json_at(root, 0);
+  const MnkJsonValue *candidate = mnk_json_at(mnk_json_get(root, "candidates"), 0);
+  const MnkJsonValue *feedback = mnk_json_get(root, "promptFeedback");
+  const char *block = mnk_json_string(mnk_json_get(feedback, "blockReason"), NULL);
+  if (!candidate && !block) {
+    g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT,
+                "the reply has neither candidates nor a promptFeedback");
+    return FALSE;
+  }
+  read_usage(root, reply);
+  const char *finish = mnk_json_string(mnk_json_get(candidate, "finishReason"), "STOP");
+  reply->cut = g_str_equal(finish, "MAX_TOKENS");
+  reply->text = read_parts(candidate);
+  gboolean ended = reply->cut || g_str_equal(finish, "STOP");
+  if (!reply->text && !reply->cut)
+    reply->blocked = mnk_text_plain(block ? block : ended ? "an empty answer" : finish, 64);
+  return TRUE;
+}

@@ -1,0 +1,195 @@
+/* chat/completions, as OpenAI has it and llama-server, vLLM, Ollama and others too:
+ * https://platform.openai.com/docs/api-reference/chat. They differ in what they take besides the
+ * messages; what one refuses with 400 is left out, and that is remembered. */
+#include "language/service_priv.h"
+
+#include <string.h>
+
+/* Forms of a request: a format in the lowest two bits, and what is left out. */
+enum {
+  FORMAT_SCHEMA,
+  FORMAT_OBJECT,
+  FORMAT_NONE,
+  FORMAT_MASK = 3,
+  COMPLETION_TOKENS = 4, /* max_completion_tokens instead of max_tokens */
+  NO_TEMPERATURE = 8,
+};
+
+static gboolean is_configured(const MnkSettings *settings) {
+  return mnk_settings_string(settings, MNK_OPT_OPENAI_URL) &&
+         mnk_settings_string(settings, MNK_OPT_MODEL);
+}
+
+static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GError **error) {
+  const char *url = mnk_settings_string(settings, MNK_OPT_OPENAI_URL);
+  const char *model = mnk_settings_string(settings, MNK_OPT_MODEL);
+  if (!url || !model) {
+    g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "openai needs %s",
+                url ? "a model's name: set --model (LLM_MODEL)"
+                    : "an address: set --openai-url (OPENAI_BASE_URL), as in "
+                      "http://127.0.0.1:8080/v1");
+    return FALSE;
+  }
+  g_autofree char *base = mnk_remote_base_url(url, MNK_OPT_OPENAI_URL, error);
+  if (!base)
+    return FALSE;
+  backend->auth = mnk_auth_new_fixed("Authorization: Bearer ",
+                                     mnk_settings_string(settings, MNK_OPT_OPENAI_API_KEY), error);
+  if (!backend->auth) {
+    g_prefix_error(error, "--openai-api-key: ");
+    return FALSE;
+  }
+  backend->model = g_strdup(model);
+  backend->caption_url = g_strconcat(base, "/chat/completions", NULL);
+  backend->check_method = "GET";
+  backend->check_url = g_strconcat(base, "/models", NULL);
+  return TRUE;
+}
+
+/* ---- The request ---- */
+
+static void write_part(MnkJsonWriter *w, const MnkPromptPart *part) {
+  mnk_json_begin_object(w, NULL);
+  mnk_json_add_string(w, "type", part->text ? "text" : "image_url");
+  if (part->text) {
+    mnk_json_add_string(w, "text", part->text);
+  } else {
+    mnk_json_begin_object(w, "image_url");
+    mnk_prompt_write_jpeg(w, "url", "data:image/jpeg;base64,", part->jpeg);
+    mnk_json_end_object(w);
+  }
+  mnk_json_end_object(w);
+}
+
+static void write_messages(MnkJsonWriter *w, const MnkPrompt *prompt) {
+  mnk_json_begin_array(w, "messages");
+  mnk_json_begin_object(w, NULL);
+  mnk_json_add_string(w, "role", "system");
+  mnk_json_add_string(w, "content", prompt->system);
+  mnk_json_end_object(w);
+  mnk_json_begin_object(w, NULL);
+  mnk_json_add_string(w, "role", "user");
+  mnk_json_begin_array(w, "content");
+  for (guint i = 0; i < prompt->parts->len; i++)
+    write_part(w, prompt->parts->pdata[i]);
+  mnk_json_end_array(w);
+  mnk_json_end_object(w);
+  mnk_json_end_array(w);
+}
+
+static void write_format(MnkJsonWriter *w, guint n_frames, guint format) {
+  if (format == FORMAT_NONE)
+    return;
+  mnk_json_begin_object(w, "response_format");
+  mnk_json_add_string(w, "type", format == FORMAT_SCHEMA ? "json_schema" : "json_object");
+  if (format == FORMAT_SCHEMA) {
+    mnk_json_begin_object(w, "json_schema");
+    mnk_json_add_string(w, "name", "captions");
+    mnk_json_add_bool(w, "strict", TRUE);
+    mnk_prompt_write_schema(w, "schema", MNK_SCHEMA_JSON, n_frames);
+    mnk_json_end_object(w);
+  }
+  mnk_json_end_object(w);
+}
+
+static void write_request(GString *out, const MnkPrompt *prompt, const MnkBackend *backend,
+                          guint form) {
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, out);
+  mnk_json_begin_object(&w, NULL);
+  mnk_json_add_string(&w, "model", backend->model);
+  mnk_json_add_bool(&w, "stream", FALSE);
+  if (!(form & NO_TEMPERATURE))
+    mnk_json_add_double(&w, "temperature", (double)prompt->temperature, 3);
+  mnk_json_add_int(&w, form & COMPLETION_TOKENS ? "max_completion_tokens" : "max_tokens",
+                   prompt->tokens_max);
+  write_format(&w, prompt->n_frames, form & FORMAT_MASK);
+  write_messages(&w, prompt);
+  mnk_json_end_object(&w);
+}
+
+static gboolean weaken(const char *message, guint *form) {
+  if (strstr(message, "max_completion_tokens") && !(*form & COMPLETION_TOKENS)) {
+    *form |= COMPLETION_TOKENS;
+    return TRUE;
+  }
+  if (strstr(message, "temperature") && !(*form & NO_TEMPERATURE)) {
+    *form |= NO_TEMPERATURE;
+    return TRUE;
+  }
+  /* Whatever else it says: many servers do not name what they do not know. */
+  if ((*form & FORMAT_MASK) == FORMAT_NONE)
+    return FALSE;
+  (*form)++;
+  return TRUE;
+}
+
+/* ---- The reply ---- */
+
+/* A string, or parts of {"type":"text","text"}. NULL: nothing. */
+static char *read_content(const MnkJsonValue *content) {
+  g_autoptr(GString) text = g_string_new(mnk_json_string(content, ""));
+  for (guint i = 0; i < mnk_json_size(content); i++) {
+    const MnkJsonValue *part = mnk_json_at(content, i);
+    g_string_append(text, mnk_json_string(mnk_json_get(part, "text"), ""));
+  }
+  return text->len > 0 ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
+static guint64 count(const MnkJsonValue *object, const char *key) {
+  return (guint64)CLAMP(mnk_json_int(mnk_json_get(object, key), 0), 0, G_MAXINT32);
+}
+
+static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **error) {
+  const MnkJsonValue *choice = mnk_json_at(mnk_json_get(root, "choices"), 0);
+  const MnkJsonValue *message = mnk_json_get(choice, "message");
+  if (mnk_json_type(message) != MNK_JSON_OBJECT) {
+    g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "the reply has no choices[0].message");
+    return FALSE;
+  }
+  const MnkJsonValue *usage = mnk_json_get(root, "usage");
+  reply->prompt_tokens = count(usage, "prompt_tokens");
+  reply->answer_tokens = count(usage, "completion_tokens");
+  reply->model = mnk_text_plain(mnk_json_string(mnk_json_get(root, "model"), ""), 128);
+  const char *finish = mnk_json_string(mnk_json_get(choice, "finish_reason"), "stop");
+  const char *refusal = mnk_json_string(mnk_json_get(message, "refusal"), "");
+  reply->cut = g_str_equal(finish, "length");
+  reply->text = read_content(mnk_json_get(message, "content"));
+  if (!reply->text && !reply->cut)
+    reply->blocked = mnk_text_plain(*refusal                      ? refusal
+                                    : g_str_equal(finish, "stop") ? "an empty answer"
+                                                                  : finish,
+                                    200);
+  return TRUE;
+}
+
+/* ---- The check ---- */
+
+/* A service that lists models, but not this one, may still know it by an alias. */
+static gboolean judge(const MnkBackend *backend, const MnkJsonValue *root, GError **error) {
+  const MnkJsonValue *list = mnk_json_get(root, "data");
+  if (mnk_json_size(list) == 0)
+    return TRUE;
+  for (guint i = 0; i < mnk_json_size(list); i++) {
+    const MnkJsonValue *id = mnk_json_get(mnk_json_at(list, i), "id");
+    if (g_str_equal(mnk_json_string(id, ""), backend->model))
+      return TRUE;
+  }
+  mnk_warning("language", NULL, "event=model-not-listed backend=openai model=\"%s\"",
+              backend->model);
+  return TRUE;
+}
+
+const MnkDialect mnk_dialect_openai = {
+    .name = "openai",
+    .is_configured = is_configured,
+    .configure = configure,
+    .write = write_request,
+    .read = read_reply,
+    .weaken = weaken,
+    .judge = judge,
+    .lists_models = TRUE,
+    .key_hint = "set OPENAI_API_KEY to a key that it takes",
+    .model_hint = "set --model to one that it serves, and --openai-url to its base, which mostly "
+                  "ends in /v1",
+};
