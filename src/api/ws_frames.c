@@ -1,0 +1,146 @@
+/* Frames of /ws/stream and what is said about them. */
+#include "api/session_priv.h"
+
+enum {
+  ACK_BACKLOG = 16 * 1024, /* above it, one ack speaks for several frames */
+  ACK_AGAIN_MS = 50,
+};
+
+/* ---- acks ---- */
+
+static gboolean acks_are_due(gpointer user) {
+  MnkSession *session = user;
+  session->ack_timer = 0;
+  mnk_session_flush_acks(session);
+  return G_SOURCE_REMOVE;
+}
+
+void mnk_session_flush_acks(MnkSession *session) {
+  if (session->acks == 0 || session->ws == NULL)
+    return;
+  if (mnk_websocket_backlog(session->ws) > ACK_BACKLOG) {
+    if (session->ack_timer == 0)
+      session->ack_timer = g_timeout_add(ACK_AGAIN_MS, acks_are_due, session);
+    return;
+  }
+  g_clear_handle_id(&session->ack_timer, g_source_remove);
+  g_autoptr(GString) json = g_string_sized_new(96);
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, json);
+  mnk_json_begin_object(&w, NULL);
+  mnk_json_add_string(&w, "type", "ack");
+  mnk_json_add_int(&w, "frame_count", session->frame_count);
+  mnk_json_add_int(&w, "frames", session->acks);
+  if (session->frame_index >= 0)
+    mnk_json_add_int(&w, "frame_index", session->frame_index);
+  mnk_json_end_object(&w);
+  session->acks = 0;
+  mnk_session_send(session, json);
+}
+
+static void acknowledge(MnkSession *session, gint64 index, guint buffered) {
+  session->acks++;
+  session->frame_count = buffered;
+  session->frame_index = index;
+  mnk_session_flush_acks(session);
+}
+
+/* ---- frames ---- */
+
+/* A stream of its own for a client that has said nothing of one. */
+static gboolean have_entry(MnkSession *session, GError **error) {
+  if (session->entry != NULL)
+    return TRUE;
+  g_auto(MnkSpec) spec = {0};
+  g_autofree char *id = mnk_random_id(MNK_SOURCE_PUSH);
+  if (!mnk_spec_resolve(session->api, MNK_SOURCE_PUSH, FALSE, &spec, error) ||
+      !mnk_session_begin(session, id, &spec, NULL, 0, error))
+    return FALSE;
+  mnk_reader_start(session->reader);
+  return TRUE;
+}
+
+static void show(MnkEntry *entry, const guint8 *jpeg, gsize length) {
+  if (mnk_viewers_count(entry->viewers) == 0)
+    return;
+  g_autoptr(GBytes) picture = g_bytes_new(jpeg, length);
+  mnk_viewers_show(entry->viewers, picture);
+}
+
+static void push(MnkSession *session, const MnkPushFrame *frame) {
+  g_autoptr(GError) error = NULL;
+  MnkEntry *entry = session->entry;
+  guint buffered = 0;
+  gint64 now_us = mnk_clock_mono_us(mnk_clock_system());
+  if (session->key != NULL && !mnk_key_take_frame(session->key, frame->length, now_us, &error)) {
+    entry->refused++;
+    mnk_session_error(session, error, NULL);
+    return;
+  }
+  if (!mnk_entry_push(entry, frame, &buffered, &error)) {
+    gboolean picture = g_str_has_prefix(error->message, "the JPEG") ||
+                       g_error_matches(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED);
+    mnk_session_error(session, error, picture && !session->binary ? "image_base64" : NULL);
+    return;
+  }
+  show(entry, frame->jpeg, frame->length);
+  acknowledge(session, frame->index, buffered);
+}
+
+static void refuse(MnkSession *session, const GError *error, const char *field) {
+  if (session->entry != NULL)
+    session->entry->refused++;
+  mnk_session_error(session, error, field);
+}
+
+static gboolean decode(MnkSession *session, const MnkPushMessage *message, const guint8 **jpeg,
+                       gsize *length, GError **error) {
+  gsize most = (gsize)mnk_settings_int(session->api->settings, MNK_OPT_FRAME_MAX);
+  gsize size = mnk_base64_max_decoded(message->image_length);
+  /* up to two bytes of it may be padding */
+  if (size > most + 2) {
+    g_set_error(error, MNK_ERROR, MNK_ERROR_LIMIT,
+                "image_base64 holds %" G_GSIZE_FORMAT " bytes; frame_max is %" G_GSIZE_FORMAT, size,
+                most);
+    return FALSE;
+  }
+  guint8 *scratch = mnk_registry_scratch(session->api->registry, MAX(size, 1));
+  if (!mnk_base64_decode(message->image, message->image_length, scratch, length, error)) {
+    g_prefix_error(error, "image_base64: ");
+    return FALSE;
+  }
+  *jpeg = scratch;
+  return TRUE;
+}
+
+void mnk_session_frame(MnkSession *session, const MnkPushMessage *message) {
+  g_autoptr(GError) error = NULL;
+  MnkPushFrame frame = {.index = message->frame_index,
+                        .timestamp = message->timestamp,
+                        .arrival_us = mnk_clock_wall_us(mnk_clock_system())};
+  if (!decode(session, message, &frame.jpeg, &frame.length, &error))
+    refuse(session, error, "image_base64");
+  else if (!have_entry(session, &error))
+    refuse(session, error, NULL);
+  else
+    push(session, &frame);
+}
+
+void mnk_session_packet(MnkSession *session, const guint8 *bytes, gsize length) {
+  g_autoptr(GError) error = NULL;
+  MnkPacketHeader header;
+  if (!session->binary)
+    g_set_error_literal(&error, MNK_ERROR, MNK_ERROR_USAGE,
+                        "binary messages must be announced by a hello message with binary true");
+  if (error != NULL || !mnk_packet_read(bytes, length, &header, &error) ||
+      !have_entry(session, &error)) {
+    refuse(session, error, NULL);
+    return;
+  }
+  MnkPushFrame frame = {.jpeg = bytes + MNK_PACKET_HEADER,
+                        .length = header.length,
+                        .index = header.id,
+                        .timestamp = header.timestamp,
+                        .arrival_us = mnk_clock_wall_us(mnk_clock_system())};
+  push(session, &frame);
+}
