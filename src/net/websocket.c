@@ -38,7 +38,7 @@ struct _MnkWebSocket {
   char *address;
   guint busy;             /* events are running: freeing waits */
   gboolean told, reading; /* closed was called; sends wait for the end of what was read */
-  gboolean paused, refused, output_ended, failed;
+  gboolean paused, refused, input_ended, output_ended, failed;
   guint8 *held; /* read but not taken, because of a pause */
   gsize held_length;
   Backlog out;
@@ -192,7 +192,9 @@ static void drained(MnkWebSocket *ws) {
   }
   if (ws->refused)
     mnk_timer_set(&ws->turn, 0);
-  if (ws->state == LINGER && (ws->server || ws->failed) && !ws->output_ended) {
+  if (ws->state == LINGER && ws->input_ended) {
+    go_over(ws);
+  } else if (ws->state == LINGER && (ws->server || ws->failed) && !ws->output_ended) {
     ws->output_ended = TRUE;
     ws->stream->end_output(ws->stream);
   }
@@ -346,7 +348,9 @@ static void receive(MnkWebSocket *ws) {
   gssize n = ws->stream->read(ws->stream, scratch, SCRATCH);
   if (n == -EAGAIN)
     return;
-  if (n == 0)
+  if (n == 0 && ws->state == LINGER && waiting(&ws->out) > 0)
+    ws->input_ended = TRUE; /* it may still read */
+  else if (n == 0)
     lose(ws, "the peer closed the connection without a word");
   else if (n < 0)
     lose(ws, "the connection was lost");
@@ -389,7 +393,7 @@ static void settle(MnkWebSocket *ws) {
   }
   if (ws->state == OVER)
     return;
-  gboolean in = ws->state == LINGER || (takes_frames(ws) && !ws->held);
+  gboolean in = ws->state == LINGER ? !ws->input_ended : takes_frames(ws) && !ws->held;
   ws->stream->watch(ws->stream, in, waiting(&ws->out) > 0);
 }
 

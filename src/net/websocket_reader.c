@@ -121,20 +121,23 @@ static gboolean read_length(MnkWsReader *reader) {
   frame->length = bytes ? length : short_length;
   if (!is_control(frame->opcode) && frame->length > reader->message_max - reader->length)
     return fail(reader, MNK_WS_TOO_BIG, "the message is too long");
-  if (reader->masked)
-    memcpy(frame->mask, frame->head + frame->head_length - 4, 4);
   return TRUE;
 }
 
 /* Takes bytes of a head; *at moves. TRUE when the head is whole, FALSE too when bytes are out. */
 static gboolean take_head(MnkWsReader *reader, const guint8 *bytes, gsize length, gsize *at) {
   Frame *frame = &reader->frame;
+  guint mask = reader->masked ? 4 : 0;
   while (*at < length) {
     frame->head[frame->head_have++] = bytes[(*at)++];
     if (frame->head_have == 2 && !read_first_two(reader))
       return FALSE;
-    if (frame->head_have >= 2 && frame->head_have == frame->head_length)
-      return read_length(reader);
+    if (frame->head_have + mask == frame->head_length && !read_length(reader))
+      return FALSE;
+    if (frame->head_have == frame->head_length) {
+      memcpy(frame->mask, frame->head + frame->head_have - mask, mask);
+      return TRUE;
+    }
   }
   return FALSE;
 }
