@@ -52,7 +52,7 @@ static MnkAuth *auth_new(void) {
   return auth;
 }
 
-MnkAuth *mnk_auth_new_fixed(const char *prefix, const char *secret, GError **error) {
+MnkAuth *mnk_oauth_new_fixed(const char *prefix, const char *secret, GError **error) {
   g_autoptr(MnkAuth) auth = auth_new();
   if (!secret)
     return g_steal_pointer(&auth);
@@ -66,8 +66,8 @@ MnkAuth *mnk_auth_new_fixed(const char *prefix, const char *secret, GError **err
   return g_steal_pointer(&auth);
 }
 
-MnkAuth *mnk_auth_new_account(const char *path, const char *token_url, const MnkReach *reach,
-                              char **project, GError **error) {
+MnkAuth *mnk_oauth_new_account(const char *path, const char *token_url, const MnkReach *reach,
+                               char **project, GError **error) {
   g_autoptr(MnkAuth) auth = auth_new();
   g_autofree char *text = NULL;
   gsize length = 0;
@@ -91,7 +91,7 @@ MnkAuth *mnk_auth_new_account(const char *path, const char *token_url, const Mnk
   return g_steal_pointer(&auth);
 }
 
-void mnk_auth_free(MnkAuth *auth) {
+void mnk_oauth_free(MnkAuth *auth) {
   if (!auth)
     return;
   if (auth->gone)
@@ -199,7 +199,7 @@ static gboolean request_token(MnkAuth *auth, GError **error) {
   return TRUE;
 }
 
-void mnk_auth_get(MnkAuth *auth, MnkAuthorised done, gpointer user) {
+void mnk_oauth_get(MnkAuth *auth, MnkAuthorised done, gpointer user) {
   if (!auth->account || (auth->header && g_get_monotonic_time() < auth->renew_us)) {
     g_autofree char *header = g_strdup(auth->header);
     done(header, NULL, user);
@@ -216,17 +216,17 @@ void mnk_auth_get(MnkAuth *auth, MnkAuthorised done, gpointer user) {
   g_array_append_val(auth->waiting, waiting);
 }
 
-void mnk_auth_cancel(MnkAuth *auth, gpointer user) {
+void mnk_oauth_cancel(MnkAuth *auth, gpointer user) {
   for (guint i = auth->waiting->len; i > 0; i--)
     if (g_array_index(auth->waiting, Waiting, i - 1).user == user)
       g_array_remove_index(auth->waiting, i - 1);
 }
 
-gboolean mnk_auth_has_secret(const MnkAuth *auth) {
+gboolean mnk_oauth_has_secret(const MnkAuth *auth) {
   return auth->secret || auth->account;
 }
 
-gboolean mnk_auth_renew(MnkAuth *auth) {
+gboolean mnk_oauth_renew(MnkAuth *auth) {
   if (auth->account)
     auth->renew_us = 0;
   return auth->account != NULL;
@@ -246,7 +246,7 @@ static gsize common_run(const char *text, const char *secret) {
   return longest;
 }
 
-char *mnk_auth_redact(const MnkAuth *auth, const char *text) {
+char *mnk_oauth_redact(const MnkAuth *auth, const char *text) {
   gsize whole = auth->secret ? strlen(auth->secret) : 0;
   if (whole == 0)
     return g_strdup(text);

@@ -64,7 +64,7 @@ static gboolean is_named_by_operator(const MnkSettings *settings, const MnkDiale
 /* A key over plain HTTP can be read on the way; on this machine there is no way. */
 static void warn_of_plain_key(const MnkBackend *backend) {
   g_autoptr(MnkUrl) url = mnk_url_parse(backend->caption_url, NULL);
-  if (!url || !g_str_equal(url->scheme, "http") || !mnk_auth_has_secret(backend->auth) ||
+  if (!url || !g_str_equal(url->scheme, "http") || !mnk_oauth_has_secret(backend->auth) ||
       g_str_equal(url->host, "localhost") || g_str_equal(url->host, "::1") ||
       g_str_has_prefix(url->host, "127."))
     return;
@@ -121,7 +121,7 @@ void mnk_backend_free(MnkBackend *backend) {
   g_ptr_array_foreach(backend->active, (GFunc)(void (*)(void))mnk_call_free, NULL);
   g_ptr_array_unref(backend->active);
   mnk_remote_free(backend->remote);
-  mnk_auth_free(backend->auth);
+  mnk_oauth_free(backend->auth);
   g_free(backend->model);
   g_free(backend->caption_url);
   g_free(backend->check_url);

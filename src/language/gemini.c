@@ -28,7 +28,7 @@ static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GErr
                                               MNK_OPT_GEMINI_URL, error);
   if (!base || !take_model(backend, settings, error))
     return FALSE;
-  backend->auth = mnk_auth_new_fixed("x-goog-api-key: ", key, error);
+  backend->auth = mnk_oauth_new_fixed("x-goog-api-key: ", key, error);
   if (!backend->auth) {
     g_prefix_error(error, "--gemini-api-key: ");
     return FALSE;

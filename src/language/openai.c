@@ -33,8 +33,8 @@ static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GErr
   g_autofree char *base = mnk_remote_base_url(url, MNK_OPT_OPENAI_URL, error);
   if (!base)
     return FALSE;
-  backend->auth = mnk_auth_new_fixed("Authorization: Bearer ",
-                                     mnk_settings_string(settings, MNK_OPT_OPENAI_API_KEY), error);
+  backend->auth = mnk_oauth_new_fixed("Authorization: Bearer ",
+                                      mnk_settings_string(settings, MNK_OPT_OPENAI_API_KEY), error);
   if (!backend->auth) {
     g_prefix_error(error, "--openai-api-key: ");
     return FALSE;

@@ -93,7 +93,7 @@ MnkRemote *mnk_remote_new(const MnkRemoteConfig *config, MnkAddressPolicy *polic
 void mnk_remote_free(MnkRemote *remote) {
   if (!remote)
     return;
-  mnk_auth_free(remote->auth);
+  mnk_oauth_free(remote->auth);
   mnk_address_policy_unref(remote->policy);
   mnk_fault_free(remote->lasting);
   g_free(remote->last_fault);

@@ -80,24 +80,24 @@ typedef struct {
 typedef struct _MnkAuth MnkAuth;
 /* "x-goog-api-key: " and the key; secret NULL: no header at all. The secret is copied; white space
  * around it is dropped. MNK_ERROR_CONFIG when it cannot be a header's value. */
-MnkAuth *mnk_auth_new_fixed(const char *prefix, const char *secret, GError **error);
+MnkAuth *mnk_oauth_new_fixed(const char *prefix, const char *secret, GError **error);
 /* A Google service account: tokens are got from its token_uri (or token_url, if not NULL) with a
  * signed JWT and used until shortly before they expire. RFC 7523, RFC 7519. *project: the file's
  * project_id, or NULL; caller frees. */
-MnkAuth *mnk_auth_new_account(const char *path, const char *token_url, const MnkReach *reach,
-                              char **project, GError **error);
-void mnk_auth_free(MnkAuth *auth);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkAuth, mnk_auth_free)
+MnkAuth *mnk_oauth_new_account(const char *path, const char *token_url, const MnkReach *reach,
+                               char **project, GError **error);
+void mnk_oauth_free(MnkAuth *auth);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkAuth, mnk_oauth_free)
 /* header: "Name: value", or NULL when none is needed; a fault when no token is to be had. May come
  * from within. */
 typedef void (*MnkAuthorised)(const char *header, const MnkFault *fault, gpointer user);
-void mnk_auth_get(MnkAuth *auth, MnkAuthorised done, gpointer user);
-void mnk_auth_cancel(MnkAuth *auth, gpointer user);
-gboolean mnk_auth_has_secret(const MnkAuth *auth);
+void mnk_oauth_get(MnkAuth *auth, MnkAuthorised done, gpointer user);
+void mnk_oauth_cancel(MnkAuth *auth, gpointer user);
+gboolean mnk_oauth_has_secret(const MnkAuth *auth);
 /* The service refused the token: FALSE when there is no other to be had. */
-gboolean mnk_auth_renew(MnkAuth *auth);
+gboolean mnk_oauth_renew(MnkAuth *auth);
 /* Secrets in text, and parts of them, become "[hidden]". */
-char *mnk_auth_redact(const MnkAuth *auth, const char *text);
+char *mnk_oauth_redact(const MnkAuth *auth, const char *text);
 
 /* A service account's key. */
 typedef struct _MnkAccount MnkAccount;

@@ -26,7 +26,7 @@ struct _MnkExchange {
 static void exchange_free(MnkExchange *exchange) {
   if (exchange->call)
     mnk_http_call_cancel(exchange->call);
-  mnk_auth_cancel(exchange->remote->auth, exchange);
+  mnk_oauth_cancel(exchange->remote->auth, exchange);
   if (exchange->trial)
     mnk_breaker_abandon(&exchange->remote->breaker);
   mnk_timer_clear(&exchange->timer);
@@ -88,7 +88,7 @@ static void attempt_failed(MnkExchange *exchange, MnkFault *fault) {
   MnkRemote *remote = exchange->remote;
   g_autoptr(MnkFault) owned = fault;
   g_autofree char *said = g_steal_pointer(&fault->message);
-  fault->message = mnk_auth_redact(remote->auth, said);
+  fault->message = mnk_oauth_redact(remote->auth, said);
   mnk_remote_note(remote, fault->message);
   hold(remote, fault->retry_after_ms);
   if (!exchange->config.check || exchange->trial)
@@ -142,7 +142,7 @@ static void on_reply(const MnkHttpReply *reply, const GError *error, gpointer us
     accept_body(exchange, reply->body);
     return;
   }
-  if (reply->status == 401 && !exchange->renewed && mnk_auth_renew(exchange->remote->auth)) {
+  if (reply->status == 401 && !exchange->renewed && mnk_oauth_renew(exchange->remote->auth)) {
     exchange->renewed = TRUE;
     mnk_timer_clear(&exchange->timer);
     exchange->timer = mnk_timer_new(0, on_timer, exchange);
@@ -207,7 +207,7 @@ static void attempt(MnkExchange *exchange) {
     finish(exchange, fault);
     return;
   }
-  mnk_auth_get(exchange->remote->auth, on_authorised, exchange);
+  mnk_oauth_get(exchange->remote->auth, on_authorised, exchange);
 }
 
 static gboolean on_timer(gpointer user) {

@@ -36,12 +36,12 @@ MnkAuth *mnk_vertex_auth(const MnkSettings *settings, const MnkReach *reach, cha
   const char *account = mnk_settings_string(settings, MNK_OPT_VERTEX_CREDENTIALS);
   MnkAuth *auth = NULL;
   if (token) {
-    auth = mnk_auth_new_fixed("Authorization: Bearer ", token, error);
+    auth = mnk_oauth_new_fixed("Authorization: Bearer ", token, error);
     if (!auth)
       g_prefix_error(error, "--vertex-token: ");
   } else if (account) {
-    auth = mnk_auth_new_account(account, mnk_settings_string(settings, MNK_OPT_VERTEX_TOKEN_URL),
-                                reach, project, error);
+    auth = mnk_oauth_new_account(account, mnk_settings_string(settings, MNK_OPT_VERTEX_TOKEN_URL),
+                                 reach, project, error);
     if (!auth)
       g_prefix_error(error, "--vertex-credentials: ");
   } else {

@@ -224,7 +224,7 @@ MnkWriter *mnk_request_answer_stream(MnkRequest *request, guint status, const ch
     request->conn->close = TRUE;
   answer_add_head(request, content_type, chunked ? MNK_LENGTH_CHUNKED : MNK_LENGTH_UNTIL_CLOSE,
                   NULL);
-  request->writer = mnk_writer_new(request, backlog_max, events, user);
+  request->writer = mnk_answer_writer_new(request, backlog_max, events, user);
   if (is_head(request))
     request->answer_complete = TRUE;
   return request->writer;

@@ -75,7 +75,7 @@ void mnk_conn_touch(MnkConn *conn) {
     return;
   conn->is_touched = TRUE;
   g_queue_push_tail_link(&conn->server->touched, &conn->touched);
-  mnk_timer_set(&conn->server->wake, 0);
+  mnk_loop_timer_set(&conn->server->wake, 0);
 }
 
 static void conn_linger(MnkConn *conn) {
@@ -111,8 +111,8 @@ void mnk_conn_destroy(MnkConn *conn) {
   if (conn->is_touched)
     g_queue_unlink(&server->touched, &conn->touched);
   g_queue_unlink(&server->conns, &conn->link);
-  mnk_watch_clear(&conn->watch);
-  mnk_timer_clear(&conn->timer);
+  mnk_loop_watch_clear(&conn->watch);
+  mnk_loop_timer_clear(&conn->timer);
   if (conn->fd >= 0)
     close(conn->fd);
   if (conn->counted)
@@ -313,10 +313,10 @@ static void conn_wait(MnkConn *conn) {
   if (conn->out.first && conn->out_due)
     due = MIN(due, conn->out_due);
   if (due == G_MAXINT64)
-    mnk_timer_stop(&conn->timer);
+    mnk_loop_timer_stop(&conn->timer);
   else
-    mnk_timer_set(&conn->timer, due);
-  mnk_watch_set(&conn->watch, conn_wanted(conn));
+    mnk_loop_timer_set(&conn->timer, due);
+  mnk_loop_watch_set(&conn->watch, conn_wanted(conn));
 }
 
 void mnk_conn_advance(MnkConn *conn, guint32 events) {
@@ -375,12 +375,12 @@ void mnk_conn_new(MnkHttpServer *server, int fd, const MnkPeer *peer, const char
   conn->state = CONN_HEAD;
   conn->head_due = due_in_ms(server->config.header_timeout_ms);
   g_queue_push_tail_link(&server->conns, &conn->link);
-  mnk_timer_init(&conn->timer, conn_on_due, conn);
+  mnk_loop_timer_init(&conn->timer, conn_on_due, conn);
   if (refuse) {
     server->refused++;
     conn_refuse(conn, 503, refuse, NULL);
   }
-  if (!mnk_watch_init(&conn->watch, fd, EPOLLIN, conn_on_events, conn)) {
+  if (!mnk_loop_watch_init(&conn->watch, fd, EPOLLIN, conn_on_events, conn)) {
     mnk_conn_destroy(conn);
     return;
   }

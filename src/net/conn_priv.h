@@ -76,8 +76,8 @@ void mnk_body_drop_buffered(MnkRequest *request);
 void mnk_body_fail(MnkRequest *request, guint status, const char *message);
 gboolean mnk_body_is_waited_for(const MnkRequest *request);
 
-MnkWriter *mnk_writer_new(MnkRequest *request, gsize backlog_max, const MnkWriterEvents *events,
-                          gpointer user);
+MnkWriter *mnk_answer_writer_new(MnkRequest *request, gsize backlog_max,
+                                 const MnkWriterEvents *events, gpointer user);
 /* The writer goes with its request; its owner hears of it, unless it has let go. */
 void mnk_writer_close(MnkWriter *writer);
 /* The backlog is empty. TRUE when somebody was called. */

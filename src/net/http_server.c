@@ -109,8 +109,8 @@ static void server_on_connection(guint32 events, gpointer user) {
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       mnk_warning("net", NULL, "event=accept reason=\"%s\"", g_strerror(errno));
-      mnk_watch_set(&server->watch, 0); /* it would be ready for ever */
-      mnk_timer_set(&server->again, g_get_monotonic_time() + out_of_descriptors_us);
+      mnk_loop_watch_set(&server->watch, 0); /* it would be ready for ever */
+      mnk_loop_timer_set(&server->again, g_get_monotonic_time() + out_of_descriptors_us);
     }
     if (errno != EINTR && errno != ECONNABORTED)
       return;
@@ -119,7 +119,7 @@ static void server_on_connection(guint32 events, gpointer user) {
 
 static void server_on_again(gpointer user) {
   MnkHttpServer *server = user;
-  mnk_watch_set(&server->watch, EPOLLIN);
+  mnk_loop_watch_set(&server->watch, EPOLLIN);
 }
 
 /* Those that were touched by now; what they touch is for the next turn. */
@@ -131,7 +131,7 @@ static void server_on_wake(gpointer user) {
     mnk_conn_advance(conn, 0);
   }
   if (server->touched.length)
-    mnk_timer_set(&server->wake, 0);
+    mnk_loop_timer_set(&server->wake, 0);
 }
 
 /* ---- Its life ---- */
@@ -178,7 +178,7 @@ static gboolean server_listen(MnkHttpServer *server, const MnkHttpConfig *config
     return server_fail(config, error);
   /* The port lies at the same place in both families. */
   server->port = ntohs(address.in.sin_port);
-  if (!mnk_watch_init(&server->watch, server->fd, EPOLLIN, server_on_connection, server))
+  if (!mnk_loop_watch_init(&server->watch, server->fd, EPOLLIN, server_on_connection, server))
     return server_fail(config, error);
   return TRUE;
 }
@@ -192,8 +192,8 @@ MnkHttpServer *mnk_http_server_new(const MnkHttpConfig *config, MnkRequestFunc f
   server->user = user;
   server->fd = -1;
   server->per_address = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  mnk_timer_init(&server->again, server_on_again, server);
-  mnk_timer_init(&server->wake, server_on_wake, server);
+  mnk_loop_timer_init(&server->again, server_on_again, server);
+  mnk_loop_timer_init(&server->wake, server_on_wake, server);
   if (!server_listen(server, config, error))
     return NULL;
   return g_steal_pointer(&server);
@@ -208,8 +208,8 @@ guint mnk_http_server_connections(const MnkHttpServer *server) {
 }
 
 static void server_stop_listening(MnkHttpServer *server) {
-  mnk_timer_stop(&server->again);
-  mnk_watch_clear(&server->watch);
+  mnk_loop_timer_stop(&server->again);
+  mnk_loop_watch_clear(&server->watch);
   if (server->fd >= 0)
     close(server->fd);
   server->fd = -1;
@@ -232,8 +232,8 @@ void mnk_http_server_free(MnkHttpServer *server) {
     mnk_conn_destroy(server->conns.head->data);
   while (server->taken.head)
     mnk_taken_cut(server->taken.head->data);
-  mnk_timer_clear(&server->again);
-  mnk_timer_clear(&server->wake);
+  mnk_loop_timer_clear(&server->again);
+  mnk_loop_timer_clear(&server->wake);
   g_hash_table_unref(server->per_address);
   g_free(server);
 }

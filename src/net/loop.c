@@ -168,7 +168,8 @@ static void loop_put(MnkLoop *loop) {
 
 /* ---- Watches ---- */
 
-gboolean mnk_watch_init(MnkWatch *watch, int fd, guint32 events, MnkWatchFunc func, gpointer user) {
+gboolean mnk_loop_watch_init(MnkWatch *watch, int fd, guint32 events, MnkWatchFunc func,
+                             gpointer user) {
   *watch = (MnkWatch){.loop = loop_get(), .fd = fd, .events = events, .func = func, .user = user};
   struct epoll_event event = {.events = events, .data.ptr = watch};
   if (epoll_ctl(watch->loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
@@ -177,7 +178,7 @@ gboolean mnk_watch_init(MnkWatch *watch, int fd, guint32 events, MnkWatchFunc fu
   return FALSE;
 }
 
-void mnk_watch_set(MnkWatch *watch, guint32 events) {
+void mnk_loop_watch_set(MnkWatch *watch, guint32 events) {
   if (!watch->loop || watch->events == events)
     return;
   watch->events = events;
@@ -186,7 +187,7 @@ void mnk_watch_set(MnkWatch *watch, guint32 events) {
     mnk_error("net", NULL, "event=epoll reason=\"%s\"", g_strerror(errno));
 }
 
-void mnk_watch_clear(MnkWatch *watch) {
+void mnk_loop_watch_clear(MnkWatch *watch) {
   MnkLoop *loop = g_steal_pointer(&watch->loop);
   if (!loop)
     return;
@@ -199,11 +200,11 @@ void mnk_watch_clear(MnkWatch *watch) {
 
 /* ---- Timers ---- */
 
-void mnk_timer_init(MnkTimer *timer, MnkTimerFunc func, gpointer user) {
+void mnk_loop_timer_init(MnkTimer *timer, MnkTimerFunc func, gpointer user) {
   *timer = (MnkTimer){.loop = loop_get(), .due_us = never_us, .func = func, .user = user};
 }
 
-void mnk_timer_set(MnkTimer *timer, gint64 due_us) {
+void mnk_loop_timer_set(MnkTimer *timer, gint64 due_us) {
   if (!timer->loop)
     return;
   timer->due_us = due_us;
@@ -216,11 +217,11 @@ void mnk_timer_set(MnkTimer *timer, gint64 due_us) {
     loop_arm(timer->loop);
 }
 
-void mnk_timer_stop(MnkTimer *timer) {
+void mnk_loop_timer_stop(MnkTimer *timer) {
   timer->due_us = never_us;
 }
 
-void mnk_timer_clear(MnkTimer *timer) {
+void mnk_loop_timer_clear(MnkTimer *timer) {
   MnkLoop *loop = g_steal_pointer(&timer->loop);
   if (!loop)
     return;

@@ -27,11 +27,12 @@ typedef struct { /* embedded by its owner; private; all zeros: not watching */
 
 /* In the thread-default context. FALSE: the kernel has no room for it. fd stays the caller's and
  * must outlive the watch; watch must not move in memory. */
-gboolean mnk_watch_init(MnkWatch *watch, int fd, guint32 events, MnkWatchFunc func, gpointer user);
+gboolean mnk_loop_watch_init(MnkWatch *watch, int fd, guint32 events, MnkWatchFunc func,
+                             gpointer user);
 /* Cheap when nothing changes. */
-void mnk_watch_set(MnkWatch *watch, guint32 events);
+void mnk_loop_watch_set(MnkWatch *watch, guint32 events);
 /* Before the descriptor is closed. May be called twice. */
-void mnk_watch_clear(MnkWatch *watch);
+void mnk_loop_watch_clear(MnkWatch *watch);
 
 /* ---- A deadline ---- */
 
@@ -45,12 +46,12 @@ typedef struct { /* embedded by its owner; private; all zeros: none */
 } MnkTimer;
 
 /* In the thread-default context; stopped. timer must not move in memory. */
-void mnk_timer_init(MnkTimer *timer, MnkTimerFunc func, gpointer user);
+void mnk_loop_timer_init(MnkTimer *timer, MnkTimerFunc func, gpointer user);
 /* Once, at this g_get_monotonic_time; replaces what was set. A time that has passed: in the next
  * turn of the loop. */
-void mnk_timer_set(MnkTimer *timer, gint64 due_us);
-void mnk_timer_stop(MnkTimer *timer);
+void mnk_loop_timer_set(MnkTimer *timer, gint64 due_us);
+void mnk_loop_timer_stop(MnkTimer *timer);
 /* May be called twice. */
-void mnk_timer_clear(MnkTimer *timer);
+void mnk_loop_timer_clear(MnkTimer *timer);
 
 #endif

@@ -129,7 +129,7 @@ MnkTaken *mnk_request_take_over(MnkRequest *request, const char *const *headers,
   taken->cut = cut;
   taken->user = user;
   g_queue_push_tail_link(&conn->server->taken, &taken->link);
-  mnk_watch_clear(&conn->watch);
+  mnk_loop_watch_clear(&conn->watch);
   taken->fd = conn->fd;
   conn->fd = -1;
   conn->counted = FALSE; /* its place is the taken one's now */

@@ -79,8 +79,8 @@ static void go_over(MnkWebSocket *ws) {
   g_clear_pointer(&ws->out.bytes, g_free);
   ws->out = (Backlog){0};
   g_clear_pointer(&ws->held, g_free);
-  mnk_timer_stop(&ws->timer);
-  mnk_timer_set(&ws->turn, 0);
+  mnk_loop_timer_stop(&ws->timer);
+  mnk_loop_timer_set(&ws->turn, 0);
 }
 
 static void lose(MnkWebSocket *ws, const char *why) {
@@ -92,8 +92,8 @@ static void tell_closed(MnkWebSocket *ws) {
   if (ws->told)
     return;
   ws->told = TRUE;
-  mnk_timer_clear(&ws->timer);
-  mnk_timer_clear(&ws->turn);
+  mnk_loop_timer_clear(&ws->timer);
+  mnk_loop_timer_clear(&ws->turn);
   ws->busy++;
   ws->events.closed(ws, ws->code, ws->reason, ws->user);
   ws->busy--;
@@ -191,7 +191,7 @@ static void drained(MnkWebSocket *ws) {
     queue_pong(ws, bytes, length);
   }
   if (ws->refused)
-    mnk_timer_set(&ws->turn, 0);
+    mnk_loop_timer_set(&ws->turn, 0);
   if (ws->state == LINGER && ws->input_ended) {
     go_over(ws);
   } else if (ws->state == LINGER && (ws->server || ws->failed) && !ws->output_ended) {
@@ -247,7 +247,7 @@ gsize mnk_websocket_backlog(const MnkWebSocket *ws) {
 /* ---- Closing ---- */
 
 static void arm_close(MnkWebSocket *ws) {
-  mnk_timer_set(&ws->timer, g_get_monotonic_time() + ws->config.close_ms * 1000);
+  mnk_loop_timer_set(&ws->timer, g_get_monotonic_time() + ws->config.close_ms * 1000);
 }
 
 static void linger(MnkWebSocket *ws) {
@@ -276,7 +276,7 @@ void mnk_websocket_close(MnkWebSocket *ws, guint code, const char *reason) {
     arm_close(ws);
   }
   if (ws->held)
-    mnk_timer_set(&ws->turn, 0);
+    mnk_loop_timer_set(&ws->turn, 0);
   flush(ws);
   settle(ws);
 }
@@ -377,7 +377,7 @@ static void on_ready(gboolean in, gboolean out, gpointer user) {
 void mnk_websocket_pause(MnkWebSocket *ws, gboolean pause) {
   ws->paused = pause;
   if (ws->held && !pause)
-    mnk_timer_set(&ws->turn, 0);
+    mnk_loop_timer_set(&ws->turn, 0);
   settle(ws);
 }
 
@@ -435,7 +435,7 @@ static void on_silence(MnkWebSocket *ws) {
     ws->unanswered = 0;
   }
   if (ws->state == OPEN)
-    mnk_timer_set(&ws->timer, ws->heard_us + ping_us * (ws->unanswered + 1));
+    mnk_loop_timer_set(&ws->timer, ws->heard_us + ping_us * (ws->unanswered + 1));
 }
 
 static void on_timer(gpointer user) {
@@ -462,18 +462,18 @@ MnkWebSocket *mnk_ws_new(gboolean server, MnkWsStream *stream, GBytes *early, co
   ws->stream = stream;
   stream->ready = on_ready;
   stream->user = ws;
-  mnk_timer_init(&ws->timer, on_timer, ws);
-  mnk_timer_init(&ws->turn, on_turn, ws);
+  mnk_loop_timer_init(&ws->timer, on_timer, ws);
+  mnk_loop_timer_init(&ws->turn, on_turn, ws);
   ws->heard_us = g_get_monotonic_time();
   if (ws->config.ping_ms > 0)
-    mnk_timer_set(&ws->timer, ws->heard_us + ws->config.ping_ms * 1000);
+    mnk_loop_timer_set(&ws->timer, ws->heard_us + ws->config.ping_ms * 1000);
   gsize length = early ? g_bytes_get_size(early) : 0;
   if (length > 0) {
     ws->held = g_malloc(length + 1);
     memcpy(ws->held, g_bytes_get_data(early, NULL), length);
     ws->held_length = length;
     ws->received = length;
-    mnk_timer_set(&ws->turn, 0);
+    mnk_loop_timer_set(&ws->turn, 0);
   }
   settle(ws);
   return ws;

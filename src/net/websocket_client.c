@@ -34,7 +34,7 @@ static void connect_free(Connect *c) {
   g_clear_object(&c->callers);
   g_clear_object(&c->cancellable);
   g_clear_object(&c->connection);
-  mnk_timer_clear(&c->timer);
+  mnk_loop_timer_clear(&c->timer);
   g_clear_pointer(&c->url, mnk_url_free);
   g_clear_error(&c->refused);
   g_free(c->key);
@@ -236,12 +236,12 @@ void mnk_websocket_connect(const char *url, const char *const *headers,
   c->answer = g_string_new(NULL);
   c->chunk = g_malloc(CHUNK);
   c->cancellable = g_cancellable_new();
-  mnk_timer_init(&c->timer, on_timer, c);
+  mnk_loop_timer_init(&c->timer, on_timer, c);
   if (!prepare(c, url, headers, &c->refused)) {
-    mnk_timer_set(&c->timer, 0);
+    mnk_loop_timer_set(&c->timer, 0);
     return;
   }
-  mnk_timer_set(&c->timer, g_get_monotonic_time() + HANDSHAKE_MS * G_TIME_SPAN_MILLISECOND);
+  mnk_loop_timer_set(&c->timer, g_get_monotonic_time() + HANDSHAKE_MS * G_TIME_SPAN_MILLISECOND);
   if (cancellable) {
     c->callers = g_object_ref(cancellable);
     c->callers_id =

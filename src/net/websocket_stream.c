@@ -48,10 +48,10 @@ static void fd_watch(MnkWsStream *base, gboolean in, gboolean out) {
   stream->in = in;
   stream->out = out;
   if (!events)
-    mnk_watch_clear(&stream->watch);
+    mnk_loop_watch_clear(&stream->watch);
   else if (stream->watch.loop)
-    mnk_watch_set(&stream->watch, events);
-  else if (!mnk_watch_init(&stream->watch, stream->fd, events, fd_ready, stream))
+    mnk_loop_watch_set(&stream->watch, events);
+  else if (!mnk_loop_watch_init(&stream->watch, stream->fd, events, fd_ready, stream))
     shutdown(stream->fd, SHUT_RDWR); /* the next ping tells */
 }
 
@@ -61,7 +61,7 @@ static void fd_end_output(MnkWsStream *stream) {
 
 static void fd_free(MnkWsStream *base) {
   FdStream *stream = (FdStream *)base;
-  mnk_watch_clear(&stream->watch);
+  mnk_loop_watch_clear(&stream->watch);
   if (stream->release)
     stream->release(stream->lender);
   else

@@ -9,8 +9,8 @@ struct _MnkWriter {
   gboolean ended;   /* or cut: the owner has let go */
 };
 
-MnkWriter *mnk_writer_new(MnkRequest *request, gsize backlog_max, const MnkWriterEvents *events,
-                          gpointer user) {
+MnkWriter *mnk_answer_writer_new(MnkRequest *request, gsize backlog_max,
+                                 const MnkWriterEvents *events, gpointer user) {
   MnkWriter *writer = g_new0(MnkWriter, 1);
   writer->request = request;
   writer->backlog_max = backlog_max;
