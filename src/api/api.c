@@ -33,7 +33,7 @@ static void finish_start(MnkApi *api, const GError *error) {
   g_clear_handle_id(&api->start_timer, g_source_remove);
   api->starting = FALSE;
   mnk_service_touch(api->service);
-  if (api->on_started != NULL)
+  if (api->on_started != NULL && !api->draining)
     api->on_started(error, api->on_started_user);
 }
 

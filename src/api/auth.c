@@ -73,6 +73,13 @@ gboolean mnk_auth_reload(MnkAuth *auth, const char *keys_path, GError **error) {
   return TRUE;
 }
 
+MnkKey *mnk_auth_find(MnkAuth *auth, const char *name) {
+  MnkKey *key = strcmp(name, auth->everyone->name) == 0 && auth->keys == NULL
+                    ? auth->everyone
+                    : find_by_name(auth->keys, name);
+  return key != NULL ? mnk_key_ref(key) : NULL;
+}
+
 gboolean mnk_auth_has_keys(const MnkAuth *auth) {
   return auth->keys != NULL;
 }

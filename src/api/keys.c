@@ -362,6 +362,11 @@ GPtrArray *mnk_keys_read(const char *path, GError **error) {
 static gboolean write_scopes(const char *scopes, GString *out, GError **error) {
   g_auto(GStrv) names = g_strsplit(scopes, ",", -1);
   guint seen = 0;
+  if (names[0] == NULL) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_USAGE,
+                        "a key needs a scope of ingest, read, ask and admin");
+    return FALSE;
+  }
   for (guint i = 0; names[i] != NULL; i++) {
     MnkScope scope = mnk_scope_from_name(g_strstrip(names[i]));
     if (scope == MNK_SCOPE_NONE) {

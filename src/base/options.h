@@ -37,7 +37,7 @@ typedef enum {
   MNK_COMMAND_SEND = 1 << 7,
   MNK_COMMAND_KEYS = 1 << 8,
   MNK_COMMAND_PARAM = 1 << 9, /* not a command: each stream of the server may have its own value */
-  MNK_COMMAND_ALL = 0xffff,
+  MNK_COMMAND_ALL = MNK_COMMAND_PARAM - 1,
 } MnkCommandSet;
 
 typedef enum {

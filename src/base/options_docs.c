@@ -103,7 +103,7 @@ static void write_flags(GString *out, const MnkOption *option) {
 
   g_string_append(out, " (");
   const char *comma = "";
-  for (guint bit = 1; bit < MNK_COMMAND_ALL && option->commands != MNK_COMMAND_ALL; bit <<= 1) {
+  for (guint bit = 1; bit <= MNK_COMMAND_PARAM && option->commands != MNK_COMMAND_ALL; bit <<= 1) {
     if ((option->commands & bit) == 0)
       continue;
     g_string_append_printf(out, "%s%s", comma, mnk_command_name((MnkCommandSet)bit));

@@ -6,6 +6,8 @@
 #include "base/base.h"
 #include "wire/wire.h"
 
+typedef struct _MnkInvocation MnkInvocation;
+
 typedef struct {
   const char *name;
   MnkCommandSet set;     /* which options it takes */
@@ -16,10 +18,26 @@ typedef struct {
   gboolean hidden;
   /* rest: the arguments that are not options. FALSE with an error. */
   gboolean (*run)(const MnkSettings *settings, char **rest, GError **error);
+  /* Instead of run, for a command that loads its settings again while it runs. It takes variables
+   * of a .env file too. */
+  gboolean (*serve)(const MnkSettings *settings, char **rest, const MnkInvocation *invocation,
+                    GError **error);
 } MnkCommand;
 
-extern const MnkCommand mnk_command_caption, mnk_command_captions, mnk_command_search,
-    mnk_command_models, mnk_command_doctor, mnk_command_docs, mnk_command_worker;
+/* How the program was called. */
+struct _MnkInvocation {
+  const MnkCommand *command;
+  int argc; /* of what follows the command */
+  char *const *argv;
+};
+/* Settings from the command line, the environment and the configuration file, as they are now.
+ * Caller frees both. */
+gboolean mnk_cli_load(const MnkInvocation *invocation, MnkSettings **settings, char ***rest,
+                      GError **error);
+
+extern const MnkCommand mnk_command_caption, mnk_command_serve, mnk_command_send,
+    mnk_command_captions, mnk_command_search, mnk_command_keys, mnk_command_models,
+    mnk_command_doctor, mnk_command_docs, mnk_command_worker;
 
 /* ---- output.c: where captions are written ---- */
 

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 static const MnkCommand *const COMMANDS[] = {
-    &mnk_command_caption, &mnk_command_captions, &mnk_command_search, &mnk_command_models,
-    &mnk_command_doctor,  &mnk_command_docs,     &mnk_command_worker,
+    &mnk_command_caption, &mnk_command_serve,  &mnk_command_send,   &mnk_command_captions,
+    &mnk_command_search,  &mnk_command_keys,   &mnk_command_models, &mnk_command_doctor,
+    &mnk_command_docs,    &mnk_command_worker,
 };
 
 static const MnkCommand *find_command(const char *name) {
@@ -69,34 +70,15 @@ static gboolean asks_for_help(int argc, char *const *argv) {
   return FALSE;
 }
 
-static gboolean load_file(MnkSettings *settings, GError **error) {
-  const char *path = mnk_settings_string(settings, MNK_OPT_CONFIG);
-  if (path == NULL && !g_file_test("config.yaml", G_FILE_TEST_EXISTS))
-    return TRUE;
-  return mnk_settings_load_yaml(settings, path != NULL ? path : "config.yaml", error);
-}
-
-static gboolean check_rest(const MnkCommand *command, char **rest, GError **error) {
-  guint n = g_strv_length(rest);
-  if (n >= command->min_rest && n <= command->max_rest)
-    return TRUE;
-  g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE,
-              "manako %s takes %s, not %u arguments; see manako %s --help", command->name,
-              command->arguments[0] != '\0' ? command->arguments : "no arguments", n,
-              command->name);
-  return FALSE;
-}
-
-static gboolean run_command(const MnkCommand *command, int argc, char **argv, GError **error) {
-  g_autoptr(MnkSettings) settings = mnk_settings_new();
-  g_auto(GStrv) environment = g_get_environ();
+static gboolean run_command(const MnkInvocation *invocation, GError **error) {
+  const MnkCommand *command = invocation->command;
+  g_autoptr(MnkSettings) settings = NULL;
   g_auto(GStrv) rest = NULL;
-  if (!mnk_settings_parse_args(settings, command->set, argc, argv, &rest, error) ||
-      !mnk_settings_load_env(settings, environment, error) || !load_file(settings, error) ||
-      !check_rest(command, rest, error))
+  if (!mnk_cli_load(invocation, &settings, &rest, error))
     return FALSE;
   mnk_log_set_level((MnkLogLevel)mnk_settings_int(settings, MNK_OPT_LOG_LEVEL));
-  return command->run(settings, rest, error);
+  return command->serve != NULL ? command->serve(settings, rest, invocation, error)
+                                : command->run(settings, rest, error);
 }
 
 int main(int argc, char **argv) {
@@ -121,11 +103,12 @@ int main(int argc, char **argv) {
     fprintf(stderr, "manako: there is no command \"%s\"; see manako --help\n", name);
     return mnk_error_code_exit(MNK_ERROR_USAGE);
   }
-  if (asks_for_help(argc - 2, argv + 2)) {
+  const MnkInvocation invocation = {command, argc - 2, argv + 2};
+  if (asks_for_help(invocation.argc, invocation.argv)) {
     print_help(command);
     return 0;
   }
-  if (run_command(command, argc - 2, argv + 2, &error))
+  if (run_command(&invocation, &error))
     return 0;
   if (!g_error_matches(error, MNK_ERROR, MNK_ERROR_CANCELLED)) {
     g_autofree char *message = mnk_text_escape(error->message);
