@@ -399,8 +399,3 @@ void peer_expect_closed(Peer *peer, guint code) {
   g_assert_cmpuint(peer->closed_code, ==, code);
   g_assert_cmpuint(peer->closed, ==, 1);
 }
-
-void peer_narrow(Peer *peer) {
-  int size = 4096;
-  g_assert_no_errno(setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size));
-}

@@ -35,7 +35,6 @@ typedef struct {
 
 extern const MnkWebSocketConfig quiet_config; /* no pings */
 Peer *peer_new(gboolean server, const MnkWebSocketConfig *config);
-/* Over an HTTP server and TCP instead of a socket pair. */
 void peer_free(Peer *peer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Peer, peer_free)
 
@@ -56,7 +55,5 @@ void peer_expect(Peer *peer, const char *script);
 void peer_expect_closed(Peer *peer, guint code);
 /* One turn of the loop without waiting, and what came is taken in. */
 void peer_turn(Peer *peer);
-/* Sets the raw end's receive and the session's send buffer small, so that backlogs grow early. */
-void peer_narrow(Peer *peer);
 
 #endif
