@@ -230,9 +230,9 @@ static gboolean split_entry(char *text, char **prefix, char **port) {
 }
 
 static gboolean has_bits_after(const Network *network) {
-  guint8 bits = 0;
+  guint bits = 0;
   for (guint i = network->prefix; i < BITS; i++)
-    bits |= network->address.bytes[i / 8] & (0x80 >> i % 8);
+    bits |= network->address.bytes[i / 8] & (0x80U >> i % 8);
   return bits != 0;
 }
 
