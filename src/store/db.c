@@ -98,12 +98,24 @@ typedef struct {
   gint64 version;
 } FileState;
 
-/* Reads only: the file of another program is left as it is. */
+static gboolean read_header(sqlite3 *db, gint64 *application, gint64 *version, gint64 *objects,
+                            GError **error) {
+  return mnk_db_get_int(db, "PRAGMA application_id", application, error) &&
+         mnk_db_get_int(db, "PRAGMA user_version", version, error) &&
+         mnk_db_get_int(db, "SELECT count(*) FROM sqlite_schema", objects, error);
+}
+
+/* Reads only: the file of another program is left as it is. In one transaction, the caller's or its
+ * own: another process may be making the file at this moment. */
 static gboolean recognise(sqlite3 *db, FileState *state, GError **error) {
   gint64 application, objects;
-  if (!mnk_db_get_int(db, "PRAGMA application_id", &application, error) ||
-      !mnk_db_get_int(db, "PRAGMA user_version", &state->version, error) ||
-      !mnk_db_get_int(db, "SELECT count(*) FROM sqlite_schema", &objects, error))
+  gboolean own = sqlite3_get_autocommit(db) != 0;
+  if (own && !mnk_db_exec(db, "BEGIN", error))
+    return FALSE;
+  gboolean ok = read_header(db, &application, &state->version, &objects, error);
+  if (own)
+    mnk_db_exec(db, "ROLLBACK", NULL);
+  if (!ok)
     return FALSE;
   gboolean empty = application == 0 && state->version == 0 && objects == 0;
   if (!empty && application != MNK_STORE_APPLICATION_ID)
@@ -160,14 +172,31 @@ static gboolean use_wal(sqlite3 *db, GError **error) {
   return TRUE;
 }
 
-/* A store that was not closed left its mark; whether the file has suffered is then looked at once,
- * before more is built on it. */
-static gboolean check_after_crash(sqlite3 *db, GError **error) {
-  gint64 clean;
-  if (!mnk_db_get_int(db, "SELECT value FROM meta WHERE key = 'clean'", &clean, error))
-    return FALSE;
-  if (clean)
-    return TRUE;
+/* ---- After a crash ---- */
+
+/* Up to this size (0.1 s of reading) a file is looked at before it is opened; a larger one while it
+ * is in use already. */
+enum { CHECK_AT_ONCE = 64 << 20 };
+
+static gboolean was_closed(sqlite3 *db, gboolean *closed, GError **error) {
+  gint64 clean = 0;
+  gboolean ok = mnk_db_get_int(db, "SELECT value FROM meta WHERE key = 'clean'", &clean, error);
+  *closed = clean != 0;
+  return ok;
+}
+
+static gboolean is_large(sqlite3 *db) {
+  gint64 pages = 0, page = 0;
+  return mnk_db_get_int(db, "PRAGMA page_count", &pages, NULL) &&
+         mnk_db_get_int(db, "PRAGMA page_size", &page, NULL) && pages * page > CHECK_AT_ONCE;
+}
+
+gboolean mnk_db_owes_check(sqlite3 *db) {
+  gboolean closed;
+  return was_closed(db, &closed, NULL) && !closed && is_large(db);
+}
+
+gboolean mnk_db_check(sqlite3 *db, GError **error) {
   g_autoptr(sqlite3_stmt) check = mnk_db_prepare(db, "PRAGMA quick_check(1)", error);
   if (check == NULL)
     return FALSE;
@@ -179,6 +208,18 @@ static gboolean check_after_crash(sqlite3 *db, GError **error) {
   return TRUE;
 }
 
+/* A store that was not closed left its mark; whether the file has suffered is then looked at once.
+ */
+static gboolean check_after_crash(sqlite3 *db, GError **error) {
+  gboolean closed;
+  return was_closed(db, &closed, error) && (closed || is_large(db) || mnk_db_check(db, error));
+}
+
+/* The cache, in KiB, holds the pages in which a large timeline's captions of many streams come to
+ * lie. */
+#define SETTINGS                                                                                   \
+  "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -16384"
+
 static gboolean prepare_for_writing(sqlite3 *db, GError **error) {
   FileState state;
   if (!recognise(db, &state, error))
@@ -187,10 +228,7 @@ static gboolean prepare_for_writing(sqlite3 *db, GError **error) {
     return refuse(db, error, "is read-only");
   if (state.version < mnk_schema_version() && !migrate(db, error))
     return FALSE;
-  return use_wal(db, error) &&
-         mnk_db_exec(db, "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216",
-                     error) &&
-         check_after_crash(db, error);
+  return use_wal(db, error) && mnk_db_exec(db, SETTINGS, error) && check_after_crash(db, error);
 }
 
 /* Captions of one's rooms are nobody else's: the folder and the file are made private. */

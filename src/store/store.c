@@ -7,6 +7,7 @@ enum { MAX_PICTURE = 2 << 20, MAX_VECTOR = 8192 };
 
 struct _MnkStore {
   MnkWriter *writer; /* NULL when opened for reading */
+  MnkCheck *check;   /* NULL when none is owed */
   MnkHandles *handles;
   MnkRuns *runs; /* begun by the first run */
   GMutex lock;   /* of runs */
@@ -22,8 +23,12 @@ MnkStore *mnk_store_open(const char *path, MnkStoreMode mode, GError **error) {
   MnkStore *store = g_new0(MnkStore, 1);
   g_mutex_init(&store->lock);
   store->handles = handles;
-  if (writing != NULL)
-    store->writer = mnk_writer_new(g_steal_pointer(&writing));
+  if (writing == NULL)
+    return store;
+  gboolean owes_check = mnk_db_owes_check(writing);
+  store->writer = mnk_writer_new(g_steal_pointer(&writing));
+  if (owes_check)
+    store->check = mnk_check_new(path, store->writer);
   return store;
 }
 
@@ -31,6 +36,7 @@ MnkStore *mnk_store_open(const char *path, MnkStoreMode mode, GError **error) {
 void mnk_store_close(MnkStore *store) {
   if (store == NULL)
     return;
+  mnk_check_free(store->check);
   mnk_runs_free(store->runs);
   mnk_handles_free(store->handles);
   mnk_writer_free(store->writer);

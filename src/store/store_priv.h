@@ -26,6 +26,10 @@ enum { MNK_DB_BUSY_MS = 3000 };
 
 /* Opens, checks what the file is, and for writing brings it to the present version. */
 sqlite3 *mnk_db_open(const char *path, MnkStoreMode mode, GError **error);
+/* The file was not closed by the last writer and is too large to be looked at by opening it. */
+gboolean mnk_db_owes_check(sqlite3 *db);
+/* Reads the whole file, or until sqlite3_interrupt; MNK_ERROR_STORE when it is damaged. */
+gboolean mnk_db_check(sqlite3 *db, GError **error);
 /* One sentence on the handle's last failure. Always FALSE. */
 gboolean mnk_db_fail(sqlite3 *db, GError **error);
 gboolean mnk_db_exec(sqlite3 *db, const char *sql, GError **error);
@@ -72,6 +76,19 @@ void mnk_writer_free(MnkWriter *writer);
 void mnk_writer_queue(MnkWriter *writer, const MnkWrite *write);
 gboolean mnk_writer_flush(MnkWriter *writer, GError **error);
 gboolean mnk_writer_is_healthy(MnkWriter *writer);
+typedef enum { MNK_FILE_SOUND, MNK_FILE_UNCHECKED, MNK_FILE_DAMAGED } MnkFileCondition;
+/* Only a sound file is marked as closed in the end; a damaged one is not healthy. Any thread. */
+void mnk_writer_set_condition(MnkWriter *writer, MnkFileCondition condition);
+
+/* ---- check.c ---- */
+
+/* A thread that looks at a large file after a crash, while it is in use. */
+typedef struct _MnkCheck MnkCheck;
+
+/* Tells the writer what it finds. */
+MnkCheck *mnk_check_new(const char *path, MnkWriter *writer);
+/* Breaks it off. The writer is there still. */
+void mnk_check_free(MnkCheck *check);
 
 /* ---- statements.c, rows.c, tidy.c: what a write does; rows_priv.h ---- */
 

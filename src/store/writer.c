@@ -22,7 +22,8 @@ struct _MnkWriter {
   int wal_tried;   /* pages at the last waiting for readers */
   MnkQueue *queue;
   GThread *thread;
-  gint healthy; /* atomic */
+  gint healthy;   /* atomic */
+  gint condition; /* MnkFileCondition, atomic */
   MnkMetric *written, *failed, *dropped;
 
   GMutex lock;
@@ -290,7 +291,7 @@ void mnk_writer_free(MnkWriter *writer) {
   mnk_queue_close(writer->queue);
   g_thread_join(writer->thread);
   mnk_queue_free(writer->queue);
-  if (writer->marked)
+  if (writer->marked && g_atomic_int_get(&writer->condition) == MNK_FILE_SOUND)
     mnk_db_exec(writer->db, "UPDATE meta SET value = 1 WHERE key = 'clean'", NULL);
   mnk_rows_free(writer->rows);
   sqlite3_close_v2(writer->db);
@@ -335,5 +336,10 @@ gboolean mnk_writer_flush(MnkWriter *writer, GError **error) {
 }
 
 gboolean mnk_writer_is_healthy(MnkWriter *writer) {
-  return g_atomic_int_get(&writer->healthy) != 0;
+  return g_atomic_int_get(&writer->healthy) != 0 &&
+         g_atomic_int_get(&writer->condition) != MNK_FILE_DAMAGED;
+}
+
+void mnk_writer_set_condition(MnkWriter *writer, MnkFileCondition condition) {
+  g_atomic_int_set(&writer->condition, condition);
 }

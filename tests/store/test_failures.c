@@ -232,6 +232,63 @@ static void test_damaged_pages(void) {
   assert_failure(&place, MNK_STORE_WRITE, "the timeline @ is damaged");
 }
 
+/* ---- Large files are looked at while they are in use ---- */
+
+static void make_large(const Place *place) {
+  g_autofree char *text = g_strnfill(2 << 20, 'j');
+  g_autoptr(GBytes) jpeg = g_bytes_new(text, 2 << 20);
+  g_autoptr(MnkStore) store = open_store(place, MNK_STORE_WRITE);
+  for (guint i = 0; i < 34; i++) {
+    mnk_store_put_picture(store, "s", i, jpeg);
+    flush(store);
+  }
+}
+
+static void pretend_crash(const Place *place) {
+  run_sql(place->path, "UPDATE meta SET value = 0 WHERE key = 'clean'");
+}
+
+static gboolean is_marked_closed(const Place *place) {
+  g_autofree char *clean = ask_sql(place->path, "SELECT value FROM meta WHERE key = 'clean'");
+  return g_str_equal(clean, "1");
+}
+
+/* Closed before all was looked at, it is not taken for sound; left open for long enough, it is. */
+static void test_large_after_crash(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  make_large(&place);
+  pretend_crash(&place);
+  for (gulong wait_us = 1; wait_us < 30000000 && !is_marked_closed(&place); wait_us *= 4) {
+    g_autoptr(MnkStore) store = open_store(&place, MNK_STORE_WRITE);
+    put_text(store, "s", "1", "x");
+    flush(store);
+    g_usleep(wait_us);
+    g_assert_true(mnk_store_is_healthy(store));
+  }
+  g_assert_true(is_marked_closed(&place));
+}
+
+static void test_large_and_damaged(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  make_large(&place);
+  pretend_crash(&place);
+  damage(&place, 40 << 20, 4096);
+  keep_log_quiet(TRUE);
+  {
+    g_autoptr(MnkStore) store = open_store(&place, MNK_STORE_WRITE);
+    for (guint i = 0; i < 3000 && mnk_store_is_healthy(store); i++)
+      g_usleep(10000);
+    g_assert_false(mnk_store_is_healthy(store));
+    put_text(store, "s", "1", "x");
+    flush(store);
+    g_assert_false(mnk_store_is_healthy(store));
+  }
+  keep_log_quiet(FALSE);
+  g_assert_false(is_marked_closed(&place));
+}
+
 static void test_truncated(void) {
   g_auto(Place) place = {0};
   place_init(&place);
@@ -460,6 +517,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/failures/waits-for-reader", test_waits_for_reader);
   g_test_add_func("/failures/damaged-header", test_damaged_header);
   g_test_add_func("/failures/damaged-pages", test_damaged_pages);
+  g_test_add_func("/failures/large-after-crash", test_large_after_crash);
+  g_test_add_func("/failures/large-and-damaged", test_large_and_damaged);
   g_test_add_func("/failures/truncated", test_truncated);
   g_test_add_func("/failures/read-only-file", test_read_only_file);
   g_test_add_func("/failures/read-only-folder", test_read_only_folder);
