@@ -198,32 +198,4 @@ void mnk_teller_hurry(MnkTeller *teller);
 gboolean mnk_teller_is_busy(const MnkTeller *teller);
 void mnk_teller_counters(const MnkTeller *teller, MnkTellerCounters *out);
 
-/* ---- looker.c: the worker's one perception, shared by its watches ---- */
-
-typedef struct _MnkLooker MnkLooker;
-typedef struct _MnkWatch MnkWatch;
-
-MnkLooker *mnk_looker_new(const MnkPerceptionConfig *config, MnkChannel *channel, GError **error);
-/* Joins its thread: watches must be gone. */
-void mnk_looker_free(MnkLooker *looker);
-MnkPerception *mnk_looker_perception(MnkLooker *looker);
-/* The watch has something to be looked at. Any thread. */
-void mnk_looker_wake(MnkLooker *looker, MnkWatch *watch);
-
-/* ---- watch.c: one source in the worker ---- */
-
-/* Takes fd. Starts a thread that opens the source and reads it; all else is told over the channel.
- */
-MnkWatch *mnk_watch_new(const MnkWatchSetup *setup, guint32 number, int fd, MnkChannel *channel,
-                        MnkSlots *slots, MnkLooker *looker);
-/* Ends the source early: what waits is still looked at. Any thread. */
-void mnk_watch_stop(MnkWatch *watch);
-/* Stops, waits for its thread, gives up the reference that mnk_watch_new returned. */
-void mnk_watch_free(MnkWatch *watch);
-MnkWatch *mnk_watch_ref(MnkWatch *watch);
-void mnk_watch_unref(MnkWatch *watch);
-/* From the looker's thread: look at one waiting frame. TRUE: more wait. */
-gboolean mnk_watch_look(MnkWatch *watch, MnkPerception *perception);
-gboolean mnk_watch_is_over(MnkWatch *watch);
-
 #endif

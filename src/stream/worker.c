@@ -1,19 +1,28 @@
 #include "models/models.h"
-#include "stream/stream_priv.h"
+#include "stream/worker_priv.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
-enum { MAX_STREAMS = 64, POLL_MS = 200 };
+enum { MAX_STREAMS = 1024, POLL_MS = 200, MAX_POOL = 4 };
 
 /* All models compiled for one machine take about 100 MB. */
 static const guint64 COMPILED_MAX = 512 << 20;
 
+static const gint64 LATEST_MS = 8640000000000;
+
+/* Buffers of this size are mapped and given back to the system one by one, smaller ones stay with
+ * the process: mapping the planes of each frame anew takes longer than filling them. */
+static const int MAPPED_FROM = 8 << 20, KEPT_FREE = 16 << 20;
+
 typedef struct {
-  MnkChannel *channel;
-  MnkSlots *slots;
-  MnkLooker *looker;
+  MnkWorkplace place;
+  MnkOutbox *outbox;
+  MnkSlots *inbox;
+  MnkBudget budget;
   GHashTable *watches; /* stream number -> MnkWatch */
+  gint64 swept_us;
   gboolean quit;
 } Worker;
 
@@ -23,10 +32,19 @@ static MnkJson *payload_json(const MnkMessage *message, GError **error) {
   return mnk_json_parse(bytes, length, NULL, error);
 }
 
+/* The outbox's thread is started by the first word: the cage is closed while there is one thread.
+ */
+static void say(Worker *worker, MnkMessageType type, guint32 number, const char *text,
+                gsize length) {
+  if (worker->outbox == NULL)
+    worker->outbox = mnk_outbox_new(worker->place.channel);
+  mnk_outbox_send(worker->outbox, type, number, text, length);
+}
+
 static void tell_ended(Worker *worker, guint32 number, const GError *error) {
   g_autoptr(GString) text = g_string_new(NULL);
   mnk_ended_write(0, error, text);
-  mnk_channel_send(worker->channel, MNK_MSG_ENDED, number, text->str, text->len, -1, -1, NULL);
+  say(worker, MNK_MSG_ENDED, number, text->str, text->len);
 }
 
 /* What the worker may write: compiled models, and the camera's device for setting its format. */
@@ -44,11 +62,21 @@ static gboolean confine(const MnkWorkerSetup *setup, GError **error) {
   return mnk_sandbox_enter(&config, error);
 }
 
-/* The runtime is loaded and the cage is closed before a byte of any source is read. */
+static void make_ready(Worker *worker, MnkLooker *looker) {
+  g_autoptr(GString) text = g_string_new(NULL);
+  worker->place.looker = looker;
+  worker->place.pool =
+      mnk_turns_new("decoder", MIN(g_get_num_processors(), MAX_POOL), mnk_watch_decode, NULL);
+  mnk_looker_write(looker, text);
+  say(worker, MNK_MSG_READY, 0, text->str, text->len);
+}
+
+/* The runtime is loaded and the cage is closed before a byte of any source is read; and before
+ * there is another thread. */
 static gboolean hello(Worker *worker, MnkMessage *message, GError **error) {
   g_autoptr(MnkJson) json = payload_json(message, error);
   MnkWorkerSetup setup;
-  if (worker->looker != NULL || json == NULL ||
+  if (worker->place.looker != NULL || json == NULL ||
       !mnk_worker_setup_read(mnk_json_root(json), &setup, error))
     return FALSE;
   mnk_log_set_level(setup.log_level);
@@ -61,12 +89,37 @@ static gboolean hello(Worker *worker, MnkMessage *message, GError **error) {
   };
   g_mkdir_with_parents(setup.cache_dir, 0700);
   mnk_models_bound_cache(setup.cache_dir, COMPILED_MAX);
-  worker->slots = mnk_slots_map(message->fd, MNK_SLOTS, MNK_SLOT_SIZE, error);
+  worker->place.slots = mnk_slots_map(message->fd, MNK_SLOTS, MNK_SLOT_SIZE, error);
   message->fd = -1;
-  if (worker->slots != NULL && confine(&setup, error))
-    worker->looker = mnk_looker_new(&config, worker->channel, error);
+  gboolean ok = worker->place.slots != NULL && confine(&setup, error);
+  MnkLooker *looker = ok ? mnk_looker_new(&config, error) : NULL;
   mnk_worker_setup_clear(&setup);
-  return worker->looker != NULL;
+  if (looker != NULL)
+    make_ready(worker, looker);
+  return looker != NULL;
+}
+
+static gboolean map_inbox(Worker *worker, MnkMessage *message, GError **error) {
+  if (worker->inbox != NULL) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "there is an inbox already");
+    return FALSE;
+  }
+  worker->inbox = mnk_slots_map(message->fd, MNK_INBOX_SLOTS, MNK_INBOX_SLOT_SIZE, error);
+  message->fd = -1;
+  return worker->inbox != NULL;
+}
+
+static gboolean check_place(Worker *worker, guint32 number, GError **error) {
+  gpointer key = GUINT_TO_POINTER(number);
+  MnkWatch *watch = g_hash_table_lookup(worker->watches, key);
+  if (watch != NULL && mnk_watch_is_over(watch))
+    g_hash_table_remove(worker->watches, key);
+  if (g_hash_table_size(worker->watches) < MAX_STREAMS &&
+      !g_hash_table_contains(worker->watches, key))
+    return TRUE;
+  g_set_error(error, MNK_ERROR, MNK_ERROR_LIMIT,
+              "stream %u cannot be opened: known already, or more than %d", number, MAX_STREAMS);
+  return FALSE;
 }
 
 static gboolean open_watch(Worker *worker, MnkMessage *message, GError **error) {
@@ -74,34 +127,88 @@ static gboolean open_watch(Worker *worker, MnkMessage *message, GError **error) 
   MnkWatchSetup setup;
   if (json == NULL || !mnk_watch_setup_read(mnk_json_root(json), &setup, error))
     return FALSE;
-  gpointer key = GUINT_TO_POINTER(message->stream);
-  if (worker->looker == NULL || g_hash_table_size(worker->watches) >= MAX_STREAMS ||
-      g_hash_table_contains(worker->watches, key)) {
-    g_set_error(error, MNK_ERROR, MNK_ERROR_LIMIT,
-                "stream %u cannot be opened: known already, or more than %d", message->stream,
-                MAX_STREAMS);
-    mnk_watch_setup_clear(&setup);
-    return FALSE;
+  gboolean ok = check_place(worker, message->stream, error);
+  if (ok) {
+    MnkWatch *watch = mnk_watch_new(&setup, message->stream, message->fd, &worker->place);
+    message->fd = -1;
+    g_hash_table_insert(worker->watches, GUINT_TO_POINTER(message->stream), watch);
   }
-  MnkWatch *watch = mnk_watch_new(&setup, message->stream, message->fd, worker->channel,
-                                  worker->slots, worker->looker);
-  message->fd = -1;
-  g_hash_table_insert(worker->watches, key, watch);
   mnk_watch_setup_clear(&setup);
+  return ok;
+}
+
+static gboolean set_watch(MnkWatch *watch, const MnkMessage *message, GError **error) {
+  g_autoptr(MnkJson) json = payload_json(message, error);
+  MnkWatchLive live;
+  if (json == NULL || !mnk_watch_live_read(mnk_json_root(json), &live, error))
+    return FALSE;
+  mnk_watch_set(watch, &live);
+  return TRUE;
+}
+
+static gboolean mark_watch(MnkWatch *watch, const MnkMessage *message, GError **error) {
+  g_autoptr(MnkJson) json = payload_json(message, error);
+  gint64 number;
+  if (json == NULL || !mnk_json_get_int(mnk_json_root(json), "number", MNK_JSON_REQUIRED, 0,
+                                        G_MAXINT64, &number, error))
+    return FALSE;
+  mnk_watch_mark(watch, number);
+  return TRUE;
+}
+
+/* The bytes are copied before anything else is done with them, and the slot goes back whatever
+ * becomes of them. */
+static gboolean take_pushed(Worker *worker, MnkWatch *watch, const MnkMessage *message,
+                            GError **error) {
+  g_autoptr(MnkJson) json = payload_json(message, error);
+  const MnkJsonValue *value = json != NULL ? mnk_json_root(json) : NULL;
+  gint64 slot, length, pts_ms, arrival_us;
+  if (json == NULL ||
+      !mnk_json_get_int(value, "slot", MNK_JSON_REQUIRED, 0, MNK_INBOX_SLOTS - 1, &slot, error) ||
+      !mnk_json_get_int(value, "length", MNK_JSON_REQUIRED, 1, MNK_INBOX_SLOT_SIZE, &length,
+                        error) ||
+      !mnk_json_get_int(value, "pts_ms", MNK_JSON_REQUIRED, 0, LATEST_MS, &pts_ms, error) ||
+      !mnk_json_get_int(value, "arrival_us", MNK_JSON_REQUIRED, 0, G_MAXINT64, &arrival_us, error))
+    return FALSE;
+  if (watch != NULL && worker->inbox != NULL)
+    mnk_watch_push(watch, mnk_slots_bytes(worker->inbox, (guint)slot), (gsize)length, pts_ms,
+                   arrival_us);
+  char text[32];
+  int n = g_snprintf(text, sizeof text, "{\"slot\":%d}", (int)slot);
+  say(worker, MNK_MSG_FRAME_FREE, message->stream, text, (gsize)n);
   return TRUE;
 }
 
 static void free_slot(Worker *worker, const MnkMessage *message) {
   g_autoptr(MnkJson) json = payload_json(message, NULL);
   gint64 slot = json != NULL ? mnk_json_int(mnk_json_get(mnk_json_root(json), "slot"), -1) : -1;
-  if (worker->slots == NULL || slot < 0 || slot >= MNK_SLOTS ||
-      !mnk_slots_release(worker->slots, (guint)slot))
+  if (worker->place.slots == NULL || slot < 0 || slot >= MNK_SLOTS ||
+      !mnk_slots_release(worker->place.slots, (guint)slot))
     mnk_warning("ipc", NULL, "event=bad-slot slot=%" G_GINT64_FORMAT, slot);
+}
+
+/* Messages to one watch; those to one that has ended just now are nothing. */
+static void handle_watch(Worker *worker, MnkWatch *watch, MnkMessage *message) {
+  g_autoptr(GError) error = NULL;
+  gboolean ok = TRUE;
+  if (message->type == MNK_MSG_FRAME)
+    ok = take_pushed(worker, watch, message, &error);
+  else if (watch != NULL && message->type == MNK_MSG_SET)
+    ok = set_watch(watch, message, &error);
+  else if (watch != NULL && message->type == MNK_MSG_MARK)
+    ok = mark_watch(watch, message, &error);
+  else if (watch != NULL)
+    mnk_watch_stop(watch);
+  if (!ok)
+    mnk_warning("ipc", NULL, "event=message-refused type=%d stream=%u reason=\"%s\"", message->type,
+                message->stream, error->message);
 }
 
 static void handle(Worker *worker, MnkMessage *message) {
   g_autoptr(GError) error = NULL;
-  MnkWatch *watch = g_hash_table_lookup(worker->watches, GUINT_TO_POINTER(message->stream));
+  gpointer key = GUINT_TO_POINTER(message->stream);
+  if (message->type != MNK_MSG_HELLO && worker->place.looker == NULL)
+    return; /* nothing is before HELLO */
   switch (message->type) {
   case MNK_MSG_HELLO:
     if (!hello(worker, message, &error)) {
@@ -109,19 +216,25 @@ static void handle(Worker *worker, MnkMessage *message) {
       worker->quit = TRUE;
     }
     break;
+  case MNK_MSG_INBOX:
+    if (!map_inbox(worker, message, &error))
+      mnk_warning("ipc", NULL, "event=no-inbox reason=\"%s\"", error->message);
+    break;
   case MNK_MSG_OPEN:
     if (!open_watch(worker, message, &error))
       tell_ended(worker, message->stream, error);
     break;
   case MNK_MSG_CLOSE:
-    if (watch != NULL)
-      mnk_watch_stop(watch);
+  case MNK_MSG_SET:
+  case MNK_MSG_FRAME:
+  case MNK_MSG_MARK:
+    handle_watch(worker, g_hash_table_lookup(worker->watches, key), message);
     break;
   case MNK_MSG_SLOT_FREE:
     free_slot(worker, message);
     break;
   case MNK_MSG_PING:
-    mnk_channel_send(worker->channel, MNK_MSG_PONG, 0, "{}", 2, -1, -1, NULL);
+    say(worker, MNK_MSG_PONG, 0, "{}", 2);
     break;
   case MNK_MSG_QUIT:
     worker->quit = TRUE;
@@ -131,23 +244,38 @@ static void handle(Worker *worker, MnkMessage *message) {
   }
 }
 
-static gboolean over(gpointer key, gpointer watch, gpointer user) {
-  return mnk_watch_is_over(watch);
+static gboolean sweep_one(gpointer key, gpointer watch, gpointer now_us) {
+  if (mnk_watch_is_over(watch))
+    return TRUE;
+  mnk_watch_tick(watch, *(gint64 *)now_us);
+  return FALSE;
+}
+
+/* Once in a while, not after each message: there may be a thousand watches. */
+static void sweep(Worker *worker) {
+  gint64 now_us = g_get_monotonic_time();
+  if (now_us - worker->swept_us < POLL_MS * G_GINT64_CONSTANT(1000))
+    return;
+  worker->swept_us = now_us;
+  g_hash_table_foreach_remove(worker->watches, sweep_one, &now_us);
 }
 
 int mnk_worker_run(int fd) {
   /* Ctrl-C goes to the whole group; it is the server that decides. */
   signal(SIGINT, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
+  mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+  mallopt(M_TRIM_THRESHOLD, KEPT_FREE);
   Worker worker = {
-      .channel = mnk_channel_new(fd),
+      .place.channel = mnk_channel_new(fd),
       .watches =
           g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)(void (*)(void))mnk_watch_free),
   };
+  worker.place.budget = &worker.budget;
   int status = 0;
   while (!worker.quit) {
     g_autoptr(GError) error = NULL;
-    g_autoptr(MnkMessage) message = mnk_channel_receive(worker.channel, POLL_MS, &error);
+    g_autoptr(MnkMessage) message = mnk_channel_receive(worker.place.channel, POLL_MS, &error);
     if (error != NULL) {
       status =
           g_error_matches(error, MNK_ERROR, MNK_ERROR_CANCELLED) ? 0 : mnk_error_exit_code(error);
@@ -155,11 +283,14 @@ int mnk_worker_run(int fd) {
     }
     if (message != NULL)
       handle(&worker, message);
-    g_hash_table_foreach_remove(worker.watches, over, NULL);
+    sweep(&worker);
   }
   g_hash_table_unref(worker.watches);
-  mnk_looker_free(worker.looker);
-  mnk_slots_free(worker.slots);
-  mnk_channel_free(worker.channel);
+  mnk_turns_free(worker.place.pool);
+  mnk_looker_free(worker.place.looker);
+  mnk_outbox_free(worker.outbox);
+  mnk_slots_free(worker.inbox);
+  mnk_slots_free(worker.place.slots);
+  mnk_channel_free(worker.place.channel);
   return status;
 }

@@ -3,7 +3,7 @@
  * model. */
 #include "vision/perception_priv.h"
 
-enum { GRID = 32, BRIGHT = 170, DARK = 60, VIVID = 60 };
+enum { GRID = 32, CELLS = 4, BRIGHT = 170, DARK = 60, VIVID = 60 };
 
 typedef enum { RED, GREEN, BLUE, YELLOW, WHITE, BLACK, GREY, COLOURS } Colour;
 static const char *const names[COLOURS] = {
@@ -36,4 +36,21 @@ const char *mnk_colour_thing(const MnkPicture *picture, float *share) {
       best = i;
   *share = (float)counts[best] / (GRID * GRID);
   return names[best];
+}
+
+void mnk_colour_features(const MnkPicture *picture, float features[MNK_STUB_FEATURES]) {
+  const int cell = GRID / CELLS;
+  const float one = 1.0f / (255.0f * (float)(cell * cell));
+
+  for (int i = 0; i < MNK_STUB_FEATURES; i++)
+    features[i] = 0;
+  for (int y = 0; y < GRID; y++)
+    for (int x = 0; x < GRID; x++) {
+      int px = (2 * x + 1) * picture->width / (2 * GRID);
+      int py = (2 * y + 1) * picture->height / (2 * GRID);
+      const guint8 *p = picture->rgb + (gsize)py * picture->stride + (gsize)px * 3;
+      float *sums = features + 3 * (y / cell * CELLS + x / cell);
+      for (int k = 0; k < 3; k++)
+        sums[k] += (float)p[k] * one;
+    }
 }

@@ -26,6 +26,9 @@ struct _MnkPerception {
   guint wanted;
   MnkRuntime *runtime;
   Part parts[MNK_PARTS];
+  const float *features; /* of the last frame looked at; NULL: the scene model did not see it */
+  guint n_features;
+  float colours[MNK_STUB_FEATURES];
 };
 
 const char *mnk_part_name(MnkPart part) {
@@ -179,11 +182,8 @@ void mnk_perception_times(const MnkPerception *perception, MnkPart part, gint64 
 }
 
 const float *mnk_perception_features(const MnkPerception *perception, guint *n) {
-  const Part *scenes = find(perception, MNK_PART_SCENES);
-  const float *features = mnk_scenes_features(scenes->state);
-
-  *n = features ? MNK_SCENE_FEATURES : 0;
-  return features;
+  *n = perception->n_features;
+  return perception->features;
 }
 
 char *mnk_perception_runtime_version(GError **error) {
@@ -218,11 +218,14 @@ static void measure_light(const MnkPicture *picture, MnkObservation *obs) {
   obs->contrast = (float)sqrt(MAX(squares / n - (sum / n) * (sum / n), 0));
 }
 
-static void look_with_stub(MnkLook *look) {
+static void look_with_stub(MnkPerception *perception, MnkLook *look) {
   MnkLabel *label = &look->obs->labels[0];
 
   g_strlcpy(label->name, mnk_colour_thing(&look->picture, &label->score), sizeof label->name);
   look->obs->n_labels = 1;
+  mnk_colour_features(&look->picture, perception->colours);
+  perception->features = perception->colours;
+  perception->n_features = MNK_STUB_FEATURES;
 }
 
 /* What a part leaves behind when it fails half way is taken back. */
@@ -257,6 +260,10 @@ static void look_with(MnkPerception *perception, Part *part, MnkLook *look) {
   gboolean ok = part->ops->look(part->state, look, &error);
   part->us += g_get_monotonic_time() - start;
   part->runs++;
+  if (ok && part->ops->part == MNK_PART_SCENES) {
+    perception->features = mnk_scenes_features(part->state);
+    perception->n_features = MNK_SCENE_FEATURES;
+  }
   if (ok)
     return;
   forget(look->obs, part->ops->part);
@@ -276,9 +283,11 @@ gboolean mnk_perception_look(MnkPerception *perception, const MnkFrame *frame, g
     return FALSE;
   }
   clear(obs);
+  perception->features = NULL;
+  perception->n_features = 0;
   measure_light(&look.picture, obs);
   if (perception->stub) {
-    look_with_stub(&look);
+    look_with_stub(perception, &look);
     return TRUE;
   }
   for (guint i = 0; i < MNK_PARTS; i++)

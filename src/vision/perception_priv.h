@@ -54,5 +54,8 @@ guint mnk_objects_decode(const MnkObjectMap *map, MnkDetection *objects, guint m
  * blue: seashore, yellow: banana, white: polar bear, black: gorilla, grey: elephant), and the
  * colour's share. */
 const char *mnk_colour_thing(const MnkPicture *picture, float *share);
+/* Mean colours (0..1) of the cells of a grid of 4 x 4: the stub's features. */
+enum { MNK_STUB_FEATURES = 48 };
+void mnk_colour_features(const MnkPicture *picture, float features[MNK_STUB_FEATURES]);
 
 #endif
