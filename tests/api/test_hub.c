@@ -145,10 +145,16 @@ static void fake_clear(Fake *fake) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fake, fake_clear)
 
+/* One turn of the loop, or a short rest. */
+static void turn(void) {
+  if (!g_main_context_iteration(NULL, FALSE))
+    g_usleep(500);
+}
+
 static void wait_for(Fake *fake, guint n) {
   gint64 until_us = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
   while (fake->seqs->len < n && g_get_monotonic_time() < until_us)
-    g_main_context_iteration(NULL, TRUE);
+    turn();
   g_assert_cmpuint(fake->seqs->len, ==, n);
 }
 
@@ -156,7 +162,7 @@ static void wait_live(Fake *fake) {
   gint64 until_us = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
   while (fake->reader != NULL && !mnk_reader_is_live(fake->reader) &&
          g_get_monotonic_time() < until_us)
-    g_main_context_iteration(NULL, TRUE);
+    turn();
   g_assert_true(fake->reader != NULL && mnk_reader_is_live(fake->reader));
 }
 
@@ -337,6 +343,30 @@ static void test_lost(void) {
   expect(&late, 1, 5);
 }
 
+/* More captions than wait for anyone pass by while the store is read: it is read again. */
+static void test_overflow(void) {
+  g_auto(Bench) bench;
+  g_auto(Fake) fake = {0}, blocked = {0};
+  bench_init(&bench);
+  keep_many(&bench, 5);
+  mnk_hub_open(bench.hub, 5);
+  fake_init(&fake, &bench, 0, 1000);
+  g_usleep(50000); /* what the reading thread has read by now is short, and waits for this one */
+  fake_init(&blocked, &bench, 0, 2);
+  for (guint i = 0; i < 400; i++) {
+    g_autoptr(MnkCaption) caption = make_caption(bench.seq + 1, bench.seq + 1);
+    keep_caption(&bench, bench.seq + 1);
+    mnk_hub_caption(bench.hub, caption, TRUE, NULL);
+  }
+  settle(&bench);
+  expect(&fake, 1, 405);
+  expect(&blocked, 1, 2);
+  blocked.room = 1000;
+  mnk_reader_continue(blocked.reader);
+  settle(&bench);
+  expect(&blocked, 1, 405);
+}
+
 static void test_told_again(void) {
   g_auto(Bench) bench;
   g_auto(Fake) live = {0}, late = {0};
@@ -427,6 +457,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/hub/opened-later", test_opened_later);
   g_test_add_func("/hub/seam", test_seam);
   g_test_add_func("/hub/lost", test_lost);
+  g_test_add_func("/hub/overflow", test_overflow);
   g_test_add_func("/hub/told-again", test_told_again);
   g_test_add_func("/hub/slow", test_slow);
   g_test_add_func("/hub/end", test_end);
