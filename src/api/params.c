@@ -43,6 +43,10 @@ static char *value_text(const MnkOption *option, const MnkJsonValue *value) {
       return g_strdup(mnk_json_bool(value, FALSE) ? "true" : "false");
     return NULL;
   case MNK_OPTION_STRING:
+    /* as what is unset is written */
+    if (type == MNK_JSON_NULL)
+      return g_strdup("");
+    return type == MNK_JSON_STRING ? g_strdup(mnk_json_string(value, "")) : NULL;
   case MNK_OPTION_ENUM:
     return type == MNK_JSON_STRING ? g_strdup(mnk_json_string(value, "")) : NULL;
   case MNK_OPTION_TIME:

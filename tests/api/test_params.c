@@ -94,6 +94,17 @@ static void test_round_trip(void) {
   g_assert_nonnull(strstr(text->str, "\"caption_max\":12.345"));
 }
 
+static void test_round_trip_of_defaults(void) {
+  g_autoptr(MnkSettings) settings = mnk_settings_new();
+  g_autoptr(GString) text = g_string_new(NULL);
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, text);
+  mnk_params_write(settings, &w, NULL);
+  g_assert_nonnull(strstr(text->str, "\"prompt\":null"));
+  g_autofree char *message = apply(settings, text->str, FALSE);
+  g_assert_cmpstr(message, ==, NULL);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/api/params/values", test_values);
@@ -101,5 +112,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/api/params/all-or-nothing", test_all_or_nothing);
   g_test_add_func("/api/params/live", test_live);
   g_test_add_func("/api/params/round-trip", test_round_trip);
+  g_test_add_func("/api/params/round-trip-of-defaults", test_round_trip_of_defaults);
   return g_test_run();
 }
