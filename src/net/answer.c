@@ -62,19 +62,26 @@ void mnk_request_set_answer_header(MnkRequest *request, const char *name, const 
   g_string_append_printf(request->answer_headers, "%s: %s\r\n", name, value);
 }
 
-/* FALSE: there is an answer already, or nobody to take one. From here the connection's end after
- * this answer is settled. */
+/* FALSE: there is an answer already, or nobody to take one. */
 static gboolean answer_begin(MnkRequest *request, guint status) {
   MnkConn *conn = request->conn;
   if (request->status && conn->state == CONN_REQUEST && !request->answer_complete)
     mnk_error("net", NULL, "event=second-answer status=%u", status);
   if (request->status || request->answer_complete || conn->state != CONN_REQUEST)
     return FALSE;
-  mnk_body_drop_buffered(request);
-  gboolean unread = !request->body_over && request->body_mode != BODY_STREAM;
-  conn->close |= unread || conn->server->draining;
+  conn->close |= conn->server->draining;
   request->status = status;
   mnk_conn_touch(conn);
+  return TRUE;
+}
+
+/* A whole answer: of the body nothing more is wanted. If it has come it is thrown away; what has
+ * not costs the connection. */
+static gboolean answer_begin_whole(MnkRequest *request, guint status) {
+  if (!answer_begin(request, status))
+    return FALSE;
+  mnk_body_drop_buffered(request);
+  request->conn->close |= !request->body_over;
   return TRUE;
 }
 
@@ -92,7 +99,7 @@ static void answer_add_head(MnkRequest *request, const char *content_type, gint6
 /* ---- Whole answers ---- */
 
 void mnk_request_answer(MnkRequest *request, guint status, const char *content_type, GBytes *body) {
-  if (!answer_begin(request, status))
+  if (!answer_begin_whole(request, status))
     return;
   gsize length = body ? g_bytes_get_size(body) : 0;
   gboolean sends = length > 0 && status_has_body(status) && !is_head(request);
@@ -199,7 +206,7 @@ void mnk_request_answer_file(MnkRequest *request, int fd, guint64 size, const ch
   }
   guint status = unchanged ? 304 : range == RANGE_GOOD ? 206 : 200;
   guint64 length = range == RANGE_GOOD ? last - first + 1 : size;
-  if (!answer_begin(request, status)) {
+  if (!answer_begin_whole(request, status)) {
     close(fd);
     return;
   }

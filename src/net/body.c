@@ -36,7 +36,8 @@ void mnk_body_fail(MnkRequest *request, guint status, const char *message) {
 /* A piece for whoever reads; FALSE when the body is over its maximum. */
 static gboolean body_deliver(MnkRequest *request, const guint8 *bytes, gsize length) {
   request->body_got += length;
-  if (request->body_mode == BODY_DROPPED || request->body_mode == BODY_UNREAD)
+  gboolean wanted = request->body_mode == BODY_WHOLE || request->body_mode == BODY_STREAM;
+  if (!wanted || request->answer_complete)
     return TRUE;
   if (request->body_got > request->body_max)
     return FALSE;
