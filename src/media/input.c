@@ -1,6 +1,6 @@
 #include <libavutil/avstring.h>
 
-#include "media/source_priv.h"
+#include "media/network_priv.h"
 
 /* A rate outside this is a time base that was taken for one. */
 enum { FPS_MAX = 480 };
@@ -88,6 +88,10 @@ static gboolean check_size(MnkSource *source, const AVStream *stream, GError **e
 
 /* ---- What is known ---- */
 
+static gboolean is_live(const MnkSource *source) {
+  return source->config.kind != MNK_SOURCE_FILE && !mnk_network_is_finite(source);
+}
+
 static double nominal_fps(AVFormatContext *format, AVStream *stream) {
   AVRational rate = av_guess_frame_rate(format, stream, NULL);
   double fps = rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
@@ -119,7 +123,7 @@ static void fill_info(MnkSource *source, AVStream *stream) {
                  &info->width, &info->height);
   info->rotation = mnk_orientation_degrees(orientation);
   info->fps = nominal_fps(source->format, stream);
-  info->live = source->config.kind != MNK_SOURCE_FILE;
+  info->live = is_live(source);
   info->duration_ms = duration_ms(source);
   info->has_audio = source->listener != NULL;
   info->synthetic_clock = !info->live && has_no_times(format, stream);
@@ -160,7 +164,7 @@ gboolean mnk_input_open_streams(MnkSource *source, GError **error) {
     return FALSE;
   MnkDecoderConfig config = {.threads = source->config.decoder_threads,
                              .max_pixels = source->config.max_pixels,
-                             .live = source->config.kind != MNK_SOURCE_FILE};
+                             .live = is_live(source)};
   source->decoder = mnk_decoder_new(stream, &config, source->name, error);
   if (!source->decoder)
     return FALSE;

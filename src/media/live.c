@@ -1,4 +1,4 @@
-/* Live sources: a camera through V4L2, a network camera through RTSP. */
+/* Live sources: a camera through V4L2, or an address (network.c); how they are lost and found. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -6,57 +6,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "media/source_priv.h"
+#include "media/network_priv.h"
 
 enum {
   BACKOFF_MIN_MS = 500,
   BACKOFF_MAX_MS = 10000,
-  CAMERA_WAIT_MS = 4,   /* between two looks at a camera that has no picture yet */
-  VOD_END_US = 1000000, /* an end so near to the announced one is the end */
+  CAMERA_WAIT_MS = 4, /* between two looks at a camera that has no picture yet */
+  DAMAGE_MAX = 100,   /* damaged places in a row that are passed over */
 };
 
-/* ---- Why it failed ---- */
-
-static const char *rtsp_reason(int code, char *buffer, gsize size) {
-  switch (code) {
-  case AVERROR(ECONNREFUSED):
-    return "refused the connection";
-  case AVERROR(ETIMEDOUT):
-  case AVERROR_EXIT:
-    return "did not answer in time";
-  case AVERROR(EHOSTUNREACH):
-  case AVERROR(ENETUNREACH):
-    return "cannot be reached";
-  case AVERROR(EIO):
-    return "cannot be reached, or its name is not known";
-  case AVERROR_HTTP_UNAUTHORIZED:
-    return "wants a user name and password, or refused those given";
-  case AVERROR_HTTP_FORBIDDEN:
-    return "forbids the access";
-  case AVERROR_HTTP_NOT_FOUND:
-    return "has no such stream";
-  case AVERROR_EOF:
-  case AVERROR(ECONNRESET):
-  case AVERROR(EPIPE):
-    return "closed the connection";
-  case AVERROR_INVALIDDATA:
-    return "gave an answer that is not RTSP";
-  default:
-    g_snprintf(buffer, size, "failed: ");
-    mnk_av_error_text(code, buffer + 8, size - 8);
-    return buffer;
-  }
-}
-
-static void set_rtsp_error(GError **error, const MnkSource *source, int code) {
-  char buffer[128];
-  if (mnk_source_is_stopped(source))
-    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CANCELLED, "Stopped");
-  else
-    g_set_error(error, MNK_ERROR,
-                code == AVERROR_HTTP_NOT_FOUND ? MNK_ERROR_NOT_FOUND : MNK_ERROR_SOURCE, "%s %s",
-                source->name, rtsp_reason(code, buffer, sizeof buffer));
-}
+/* ---- Cameras ---- */
 
 static void set_camera_error(GError **error, const char *name, int failure) {
   switch (failure) {
@@ -84,8 +43,6 @@ static void set_camera_error(GError **error, const char *name, int failure) {
   }
 }
 
-/* ---- Open ---- */
-
 /* Asks the device itself first: libavdevice's errors do not tell these cases apart. */
 static gboolean check_camera(const char *path, GError **error) {
   int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -104,18 +61,6 @@ static gboolean check_camera(const char *path, GError **error) {
   return failure == 0;
 }
 
-/* Takes format over. The options are used up. */
-static int open_input(MnkSource *source, AVFormatContext *format, const AVInputFormat *input,
-                      AVDictionary **options) {
-  format->interrupt_callback = (AVIOInterruptCB){mnk_interrupt_asked, &source->interrupt};
-  mnk_interrupt_arm(&source->interrupt, source->config.timeout_ms);
-  int code = avformat_open_input(&format, source->address, input, options);
-  av_dict_free(options);
-  if (code >= 0)
-    source->format = format;
-  return code;
-}
-
 static gboolean open_camera(MnkSource *source, GError **error) {
   if (!check_camera(source->address, error))
     return FALSE;
@@ -127,44 +72,21 @@ static gboolean open_camera(MnkSource *source, GError **error) {
     return FALSE;
   }
   format->flags |= AVFMT_FLAG_NONBLOCK;
-  AVDictionary *options = NULL;
-  int code = open_input(source, format, input, &options);
-  if (code < 0)
+  format->interrupt_callback = (AVIOInterruptCB){mnk_interrupt_asked, &source->interrupt};
+  mnk_interrupt_arm(&source->interrupt, source->config.timeout_ms);
+  int code = avformat_open_input(&format, source->address, input, NULL);
+  if (code >= 0)
+    source->format = format;
+  else
     set_camera_error(error, source->name, AVUNERROR(code));
   return code >= 0 && mnk_input_open_streams(source, error);
 }
 
-static gboolean open_rtsp(MnkSource *source, GError **error) {
-  const AVInputFormat *input = av_find_input_format("rtsp");
-  AVFormatContext *format = input ? avformat_alloc_context() : NULL;
-  if (!format) {
-    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED,
-                        "This FFmpeg was built without RTSP");
-    return FALSE;
-  }
-  format->max_analyze_duration = 3 * AV_TIME_BASE;
-  AVDictionary *options = NULL;
-  av_dict_set(&options, "rtsp_transport", source->config.rtsp_udp ? "udp" : "tcp", 0);
-  av_dict_set(&options, "protocol_whitelist", "rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,crypto", 0);
-  int code = open_input(source, format, input, &options);
-  if (code < 0) {
-    /* What libavformat says when it was interrupted depends on where it was. */
-    set_rtsp_error(error, source, mnk_interrupt_asked(&source->interrupt) ? AVERROR_EXIT : code);
-    return FALSE;
-  }
-  if (mnk_input_open_streams(source, error))
-    return TRUE;
-  /* A stream of which nothing came in time has no size either: say what is the matter. */
-  if (mnk_interrupt_asked(&source->interrupt)) {
-    g_clear_error(error);
-    set_rtsp_error(error, source, AVERROR_EXIT);
-  }
-  return FALSE;
-}
+/* ---- Open ---- */
 
 static gboolean open_source(MnkSource *source, GError **error) {
   gboolean ok = source->config.kind == MNK_SOURCE_CAMERA ? open_camera(source, error)
-                                                         : open_rtsp(source, error);
+                                                         : mnk_network_open(source, error);
   if (!ok) {
     mnk_input_close(source);
     return FALSE;
@@ -179,10 +101,14 @@ static gboolean open_source(MnkSource *source, GError **error) {
 }
 
 gboolean mnk_live_open(MnkSource *source, GError **error) {
+  if (source->config.kind != MNK_SOURCE_CAMERA && !mnk_network_prepare(source, error))
+    return FALSE;
   if (!open_source(source, error))
     return FALSE;
   double fps = source->info.fps > 0 ? source->info.fps : 25;
-  mnk_timeline_init(&source->timeline, MNK_NO_TIME, (gint64)(G_USEC_PER_SEC / fps), TRUE);
+  gboolean discontinuous =
+      source->info.live || (source->format->iformat->flags & AVFMT_TS_DISCONT) != 0;
+  mnk_timeline_init(&source->timeline, MNK_NO_TIME, (gint64)(G_USEC_PER_SEC / fps), discontinuous);
   source->absence.backoff_ms = BACKOFF_MIN_MS;
   return TRUE;
 }
@@ -192,8 +118,9 @@ gboolean mnk_live_open(MnkSource *source, GError **error) {
 /* FALSE: it cannot be had again; the failure is set. */
 static gboolean reach_again(MnkSource *source, int code) {
   MnkAbsence *absence = &source->absence;
-  char buffer[128];
-  g_autofree char *why = g_strdup(rtsp_reason(code, buffer, sizeof buffer));
+  char buffer[192];
+  g_autofree char *why = g_strdup(mnk_network_reason(source, code, buffer, sizeof buffer));
+  mnk_input_close(source);
   while (absence->attempts < source->config.reconnect_max) {
     absence->attempts++;
     gint64 at_us = mnk_clock_mono_us(source->clock) + absence->backoff_ms * 1000;
@@ -215,13 +142,6 @@ static gboolean reach_again(MnkSource *source, int code) {
   return FALSE;
 }
 
-/* A recording behind RTSP has a length, and comes to its end. */
-static gboolean is_at_announced_end(const MnkSource *source) {
-  gint64 duration = source->format->duration;
-  return duration != AV_NOPTS_VALUE && duration > 0 &&
-         source->timeline.last_us + source->timeline.frame_us + VOD_END_US >= duration;
-}
-
 static void lose(MnkSource *source, int code) {
   mnk_intake_video(source, NULL, AVDISCARD_DEFAULT);
   mnk_intake_flush(source, mnk_intake_end_us(source) / 1000, TRUE);
@@ -230,14 +150,19 @@ static void lose(MnkSource *source, int code) {
                     code == AVERROR_EXIT ? "gives no pictures" : "is gone");
     return;
   }
-  if (code == AVERROR_EOF && is_at_announced_end(source)) {
+  if (mnk_network_is_over(source, code)) {
     source->ended = TRUE;
+    return;
+  }
+  if (!source->info.live) {
+    char buffer[192];
+    mnk_source_fail(source, MNK_ERROR_SOURCE, "%s %s before its end", source->name,
+                    mnk_network_reason(source, code, buffer, sizeof buffer));
     return;
   }
   mnk_info("media", NULL, "event=lost source=\"%s\"", source->name);
   if (source->timeline.last_us != MNK_NO_TIME)
     source->absence.away = TRUE;
-  mnk_input_close(source);
   (void)reach_again(source, code);
 }
 
@@ -249,9 +174,14 @@ void mnk_live_step(MnkSource *source) {
   if (mnk_intake_decode(source))
     return;
   int code = av_read_frame(source->format, source->packet);
+  if (source->config.kind != MNK_SOURCE_CAMERA && mnk_network_has_moved(source)) {
+    av_packet_unref(source->packet);
+    lose(source, AVERROR(EIO));
+    return;
+  }
   if (code >= 0) {
     source->read_failures = 0;
-    mnk_interrupt_arm(&source->interrupt, source->config.timeout_ms);
+    mnk_interrupt_arm(&source->interrupt, mnk_network_patience_ms(source));
     if (source->absence.attempts == 0)
       source->absence.backoff_ms = BACKOFF_MIN_MS;
     mnk_intake_packet(source);
@@ -259,6 +189,11 @@ void mnk_live_step(MnkSource *source) {
   }
   if (code == AVERROR(EAGAIN) && !mnk_interrupt_asked(&source->interrupt)) {
     g_usleep(CAMERA_WAIT_MS * 1000);
+    return;
+  }
+  if (code == AVERROR_INVALIDDATA && source->config.kind == MNK_SOURCE_HTTP &&
+      ++source->read_failures < DAMAGE_MAX) {
+    source->counters.damaged_packets++;
     return;
   }
   if (!mnk_source_is_stopped(source))

@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "media/source_priv.h"
 
 void mnk_ready_free(MnkReady *ready) {
@@ -16,13 +14,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkReady, mnk_ready_free)
 /* An address without the user name and password that it may hold. */
 static char *name_of(const MnkSourceConfig *config) {
   const char *address = config->address ? config->address : "";
-  const char *host = config->kind == MNK_SOURCE_RTSP ? strstr(address, "://") : NULL;
-  if (!host)
-    return g_strdup(address);
-  host += 3;
-  gsize authority = strcspn(host, "/");
-  const char *at = memrchr(host, '@', authority);
-  return at ? g_strdup_printf("%.*s%s", (int)(host - address), address, at + 1) : g_strdup(address);
+  gboolean network = config->kind == MNK_SOURCE_RTSP || config->kind == MNK_SOURCE_HTTP;
+  return network ? mnk_url_redacted(address) : g_strdup(address);
 }
 
 MnkSource *mnk_source_open(const MnkSourceConfig *config, GError **error) {
@@ -42,15 +35,21 @@ MnkSource *mnk_source_open(const MnkSourceConfig *config, GError **error) {
   g_queue_init(&source->ready);
   mnk_sampler_init(&source->sampler, config->fps);
 
+  MnkOutbound *before = mnk_outbound_set(&source->outbound);
   gboolean ok =
       config->kind == MNK_SOURCE_FILE ? mnk_file_open(source, error) : mnk_live_open(source, error);
+  mnk_outbound_set(before);
   return ok ? g_steal_pointer(&source) : NULL;
 }
 
 void mnk_source_free(MnkSource *source) {
   if (!source)
     return;
+  MnkOutbound *before = mnk_outbound_set(&source->outbound);
   mnk_input_close(source);
+  mnk_outbound_set(before);
+  mnk_address_policy_unref(source->policy);
+  g_clear_error(&source->outbound.refused);
   g_clear_pointer(&source->io, mnk_fd_io_free);
   mnk_sampler_clear(&source->sampler);
   g_queue_clear_full(&source->ready, (GDestroyNotify)mnk_ready_free);
@@ -118,6 +117,15 @@ static MnkReadStatus hand_out(MnkSource *source, MnkReady *ready, MnkFrame **fra
   return owned->status;
 }
 
+static void step(MnkSource *source) {
+  MnkOutbound *before = mnk_outbound_set(&source->outbound);
+  if (source->config.kind == MNK_SOURCE_FILE)
+    mnk_file_step(source);
+  else
+    mnk_live_step(source);
+  mnk_outbound_set(before);
+}
+
 MnkReadStatus mnk_source_read(MnkSource *source, MnkFrame **frame, MnkAudio **audio,
                               GError **error) {
   g_return_val_if_fail(source && frame && audio, MNK_READ_ERROR);
@@ -135,10 +143,7 @@ MnkReadStatus mnk_source_read(MnkSource *source, MnkFrame **frame, MnkAudio **au
     }
     if (source->ended)
       return MNK_READ_END;
-    if (source->info.live)
-      mnk_live_step(source);
-    else
-      mnk_file_step(source);
+    step(source);
   }
 }
 
@@ -162,7 +167,7 @@ void mnk_source_set_fps(MnkSource *source, double fps) {
   source->config.fps = source->sampler.fps = fps;
   if (!source->plan)
     return;
-  if (source->info.live)
+  if (source->config.kind != MNK_SOURCE_FILE)
     mnk_plan_set(source->plan, source->mode, fps, MNK_NO_TIME);
   else if (!source->ended && !source->failure)
     mnk_file_change_mode(source);

@@ -8,6 +8,7 @@
 #define MNK_MEDIA_SOURCE_PRIV_H
 
 #include "base/base.h"
+#include "media/connect_priv.h"
 #include "media/decoder_priv.h"
 #include "media/frame_priv.h"
 #include "media/io_priv.h"
@@ -78,6 +79,14 @@ struct _MnkSource {
   guint read_failures;
 
   MnkAbsence absence; /* live.c */
+
+  /* network.c */
+  MnkAddressPolicy *policy;
+  MnkOutbound outbound;
+  int (*open_default)(AVFormatContext *format, AVIOContext **io, const char *url, int flags,
+                      AVDictionary **options); /* libavformat's own */
+  int nested_code;                             /* of the last address that the demuxer opened */
+  gboolean moved;                              /* one of them sent it elsewhere */
 
   /* source.c */
   GQueue ready;

@@ -1,6 +1,7 @@
 """A tiny RTSP server for tests, on the loopback interface only.
 
     rtsp_server.py FILE.h264 [--pace S] [--die-after N] [--down S] [--stall-after N] [--answer KIND]
+                   [--redirect URL] [--server-port N]
 
 Serves an H.264 byte stream with access unit delimiters, 25 pictures a second by their time stamps,
 one each --pace seconds, over TCP (interleaved) or UDP. Prints its port. Ends with its standard
@@ -10,6 +11,8 @@ input, or after a minute.
                   --down seconds (without --down: never again)
 --stall-after N   sends N pictures and falls silent
 --answer KIND     401, 403, 404: to DESCRIBE; silent: never; noise: bytes that are not RTSP
+--redirect URL    302 to DESCRIBE
+--server-port N   names this port as its own for UDP, and sends nothing
 """
 import argparse
 import base64
@@ -84,7 +87,7 @@ class Session:
             self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.udp.bind(("127.0.0.1", 0))
             self.udp_to = ("127.0.0.1", int(match.group(1)))
-            port = self.udp.getsockname()[1]
+            port = self.server.options.server_port or self.udp.getsockname()[1]
             reply = f"RTP/AVP;unicast;client_port={match.group(1)}-{int(match.group(1)) + 1};server_port={port}-{port + 1}"
         else:
             reply = "RTP/AVP/TCP;unicast;interleaved=0-1"
@@ -158,6 +161,8 @@ class Session:
             names = {"401": "Unauthorized", "403": "Forbidden", "404": "Not Found"}
             headers = ['WWW-Authenticate: Basic realm="test"'] if kind == "401" else []
             self.answer(seq, f"{kind} {names[kind]}", headers)
+        elif method == "DESCRIBE" and self.server.options.redirect:
+            self.answer(seq, "302 Moved", [f"Location: {self.server.options.redirect}"])
         elif method == "DESCRIBE":
             self.answer(seq, headers=["Content-Type: application/sdp"], body=self.sdp())
         elif method == "SETUP":
@@ -165,6 +170,8 @@ class Session:
         elif method == "PLAY" and not self.playing:
             self.playing = True
             self.answer(seq, headers=["Session: 1"])
+            if self.server.options.server_port:
+                return
             threading.Thread(target=self.play, daemon=True).start()
         else:
             self.answer(seq, headers=["Session: 1"])
@@ -213,6 +220,8 @@ def main():
     parser.add_argument("--down", type=float)
     parser.add_argument("--stall-after", type=int)
     parser.add_argument("--answer", default="")
+    parser.add_argument("--redirect")
+    parser.add_argument("--server-port", type=int)
     server = Server(parser.parse_args())
     print(server.port, flush=True)
     threading.Timer(60, lambda: os._exit(0)).start()

@@ -4,50 +4,31 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "clips.h"
+#include "servers.h"
 
 /* ---- The server ---- */
 
 typedef struct {
-  GSubprocess *process;
+  Server *server;
   char *address;
-} Server;
+} Camera;
 
-static void server_free(Server *server) {
-  g_subprocess_force_exit(server->process);
-  g_subprocess_wait(server->process, NULL, NULL);
-  g_object_unref(server->process);
-  g_free(server->address);
-  g_free(server);
+static void camera_free(Camera *camera) {
+  server_free(camera->server);
+  g_free(camera->address);
+  g_free(camera);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Server, server_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Camera, camera_free)
 
 /* options: of rtsp_server.py. NULL after g_test_skip(). */
-static Server *server_new(const char *options) {
-  g_autofree char *input = clip_pattern("25");
-  g_autofree char *clip =
-      clip_make("rtsp.h264", input,
-                "-vf noise=alls=8:allf=t -c:v libx264 -bf 0 -g 25 -preset veryfast "
-                "-x264-params aud=1:sliced-threads=0:slices=1 -bsf:v h264_mp4toannexb");
-  if (!clip)
+static Camera *camera_new(const char *options) {
+  Server *server = rtsp_server_start(options);
+  if (!server)
     return NULL;
-  g_autofree char *script = g_test_build_filename(G_TEST_DIST, "rtsp_server.py", NULL);
-  g_autofree char *line = g_strdup_printf("python3 %s %s %s", script, clip, options);
-  g_auto(GStrv) argv = NULL;
-  g_assert_true(g_shell_parse_argv(line, NULL, &argv, NULL));
-  g_autoptr(GError) error = NULL;
-  GSubprocess *process =
-      g_subprocess_newv((const char *const *)argv,
-                        G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error);
-  g_assert_no_error(error);
-  g_autoptr(GDataInputStream) out = g_data_input_stream_new(g_subprocess_get_stdout_pipe(process));
-  g_autofree char *port = g_data_input_stream_read_line(out, NULL, NULL, &error);
-  g_assert_no_error(error);
-  g_assert_nonnull(port);
-  Server *server = g_new0(Server, 1);
-  server->process = process;
-  server->address = g_strdup_printf("rtsp://127.0.0.1:%s/camera", port);
-  return server;
+  Camera *camera = g_new0(Camera, 1);
+  camera->server = server;
+  camera->address = g_strdup_printf("rtsp://127.0.0.1:%u/camera", server->port);
+  return camera;
 }
 
 static MnkSourceConfig rtsp_config(const char *address) {
@@ -60,6 +41,7 @@ static MnkSourceConfig rtsp_config(const char *address) {
       .every_frame = TRUE,
       .timeout_ms = 5000,
       .reconnect_max = 3,
+      .outbound_allow = "loopback",
       .max_pixels = 36000000,
   };
 }
@@ -75,10 +57,10 @@ static void assert_in_order(const ClipRead *read) {
 }
 
 static void test_read(gconstpointer udp) {
-  g_autoptr(Server) server = server_new("");
-  if (!server)
+  g_autoptr(Camera) camera = camera_new("");
+  if (!camera)
     return;
-  MnkSourceConfig config = rtsp_config(server->address);
+  MnkSourceConfig config = rtsp_config(camera->address);
   config.rtsp_udp = GPOINTER_TO_INT(udp);
   g_autoptr(MnkSource) source = clip_open(&config);
   const MnkSourceInfo *info = mnk_source_info(source);
@@ -127,16 +109,16 @@ static void test_answers(void) {
       {"--stall-after 0", "did not answer in time", MNK_ERROR_SOURCE},
   };
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-    g_autoptr(Server) server = server_new(cases[i].options);
-    if (!server)
+    g_autoptr(Camera) camera = camera_new(cases[i].options);
+    if (!camera)
       return;
-    MnkSourceConfig config = rtsp_config(server->address);
+    MnkSourceConfig config = rtsp_config(camera->address);
     config.timeout_ms = 700;
     int code;
     g_autofree char *message = refusal(&config, &code);
     g_assert_cmpint(code, ==, cases[i].code);
     g_assert_nonnull(strstr(message, cases[i].part));
-    g_assert_true(g_str_has_prefix(message, server->address));
+    g_assert_true(g_str_has_prefix(message, camera->address));
   }
 }
 
@@ -172,10 +154,10 @@ static gpointer run_clock(gpointer data) {
 }
 
 static void test_comes_back(void) {
-  g_autoptr(Server) server = server_new("--die-after 60 --down 0.3");
-  if (!server)
+  g_autoptr(Camera) camera = camera_new("--die-after 60 --down 0.3");
+  if (!camera)
     return;
-  MnkSourceConfig config = rtsp_config(server->address);
+  MnkSourceConfig config = rtsp_config(camera->address);
   g_autoptr(MnkSource) source = clip_open(&config);
   g_autoptr(ClipRead) before = clip_read(source, G_MAXUINT);
   g_assert_cmpint(before->last, ==, MNK_READ_GAP);
@@ -200,14 +182,14 @@ static void test_comes_back(void) {
 }
 
 static void test_gone_for_good(void) {
-  g_autoptr(Server) server = server_new("--die-after 40");
-  if (!server)
+  g_autoptr(Camera) camera = camera_new("--die-after 40");
+  if (!camera)
     return;
   g_autoptr(MnkClock) clock = mnk_clock_fake_new(1000000, 1000000);
   gint stop = 0;
   gpointer context[] = {clock, &stop};
   GThread *thread = g_thread_new("clock", run_clock, context);
-  MnkSourceConfig config = rtsp_config(server->address);
+  MnkSourceConfig config = rtsp_config(camera->address);
   config.clock = clock;
   g_autoptr(MnkSource) source = clip_open(&config);
   g_autoptr(ClipRead) read = clip_read(source, G_MAXUINT);
@@ -222,10 +204,10 @@ static void test_gone_for_good(void) {
 
 /* A camera that falls silent counts as lost, and is asked again. */
 static void test_falls_silent(void) {
-  g_autoptr(Server) server = server_new("--stall-after 50");
-  if (!server)
+  g_autoptr(Camera) camera = camera_new("--stall-after 50");
+  if (!camera)
     return;
-  MnkSourceConfig config = rtsp_config(server->address);
+  MnkSourceConfig config = rtsp_config(camera->address);
   config.timeout_ms = 600;
   g_autoptr(MnkSource) source = clip_open(&config);
   g_autoptr(ClipRead) read = clip_read(source, G_MAXUINT);
@@ -242,10 +224,10 @@ static gpointer interrupt_soon(gpointer source) {
 static void test_interrupt(void) {
   static const char *const options[] = {"--stall-after 50", "--die-after 50"};
   for (guint i = 0; i < G_N_ELEMENTS(options); i++) {
-    g_autoptr(Server) server = server_new(options[i]);
-    if (!server)
+    g_autoptr(Camera) camera = camera_new(options[i]);
+    if (!camera)
       return;
-    MnkSourceConfig config = rtsp_config(server->address);
+    MnkSourceConfig config = rtsp_config(camera->address);
     config.timeout_ms = 30000;
     config.reconnect_max = 1000;
     g_autoptr(MnkSource) source = clip_open(&config);
