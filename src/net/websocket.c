@@ -3,7 +3,7 @@
  * States go one way: OPEN; CLOSING, our close frame has been queued and the peer's is awaited;
  * LINGER, nothing more is said or listened to, what was queued still goes out and what comes is
  * thrown away, since closing a socket with unread bytes could destroy the close frame on its way;
- * OVER, the stream is gone and closed will be told from the loop. */
+ * OVER, the stream is not touched again and closed will be told from the loop. */
 #include "net/websocket.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ typedef struct {
 struct _MnkWebSocket {
   gboolean server;
   State state;
-  MnkWsStream *stream; /* NULL when OVER */
+  MnkWsStream *stream; /* until closed is told: whoever lent it may want to end it before */
   MnkWsReader *reader;
   MnkWebSocketConfig config;
   MnkWebSocketEvents events;
@@ -74,8 +74,7 @@ static void go_over(MnkWebSocket *ws) {
   if (ws->state == OVER)
     return;
   ws->state = OVER;
-  MnkWsStream *stream = g_steal_pointer(&ws->stream);
-  stream->free(stream);
+  ws->stream->watch(ws->stream, FALSE, FALSE);
   g_clear_pointer(&ws->out.bytes, g_free);
   ws->out = (Backlog){0};
   g_clear_pointer(&ws->held, g_free);
@@ -94,6 +93,7 @@ static void tell_closed(MnkWebSocket *ws) {
   ws->told = TRUE;
   mnk_loop_timer_clear(&ws->timer);
   mnk_loop_timer_clear(&ws->turn);
+  ws->stream->free(g_steal_pointer(&ws->stream));
   ws->busy++;
   ws->events.closed(ws, ws->code, ws->reason, ws->user);
   ws->busy--;

@@ -275,17 +275,23 @@ static void on_closed(MnkWebSocket *ws, guint code, const char *reason, gpointer
   peer->ws = NULL;
 }
 
-Peer *peer_new(gboolean server, const MnkWebSocketConfig *config) {
-  static const MnkWebSocketEvents events = {
-      .message = on_message, .writable = on_writable, .closed = on_closed};
-  int fds[2];
-  g_assert_no_errno(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds));
+const MnkWebSocketEvents peer_events = {
+    .message = on_message, .writable = on_writable, .closed = on_closed};
+
+Peer *peer_around(gboolean server, int fd) {
   Peer *peer = g_new0(Peer, 1);
   peer->server = server;
-  peer->fd = fds[0];
+  peer->fd = fd;
   peer->in = g_byte_array_new();
+  return peer;
+}
+
+Peer *peer_new(gboolean server, const MnkWebSocketConfig *config) {
+  int fds[2];
+  g_assert_no_errno(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds));
+  Peer *peer = peer_around(server, fds[0]);
   peer->ws = mnk_ws_new(server, mnk_ws_fd_stream_new(fds[1], NULL, NULL), NULL, "192.0.2.1", config,
-                        &events, peer);
+                        &peer_events, peer);
   return peer;
 }
 

@@ -35,6 +35,9 @@ typedef struct {
 
 extern const MnkWebSocketConfig quiet_config; /* no pings */
 Peer *peer_new(gboolean server, const MnkWebSocketConfig *config);
+/* One whose session comes from elsewhere: made with peer_events and the peer as user. Takes fd. */
+Peer *peer_around(gboolean server, int fd);
+extern const MnkWebSocketEvents peer_events;
 void peer_free(Peer *peer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Peer, peer_free)
 
