@@ -320,7 +320,7 @@ static gboolean configure(MnkEmbedder *embedder, const MnkSettings *settings, Mn
     return FALSE;
   MnkReach reach = {client, policy, config.connect_ms, config.first_byte_ms};
   g_autofree char *project = NULL;
-  g_autoptr(MnkAuth) auth = mnk_vertex_auth(settings, &reach, &project, error);
+  g_autoptr(MnkOauth) auth = mnk_vertex_auth(settings, &reach, &project, error);
   g_autofree char *path = auth ? endpoint_path(settings, project, error) : NULL;
   g_autofree char *location = path ? location_of(path) : NULL;
   g_autofree char *base = path ? mnk_vertex_base_url(settings, location, error) : NULL;

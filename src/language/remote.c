@@ -75,7 +75,7 @@ MnkAddressPolicy *mnk_remote_policy(const MnkSettings *settings, gboolean named_
 
 /* ---- Life ---- */
 
-MnkRemote *mnk_remote_new(const MnkRemoteConfig *config, MnkAddressPolicy *policy, MnkAuth *auth) {
+MnkRemote *mnk_remote_new(const MnkRemoteConfig *config, MnkAddressPolicy *policy, MnkOauth *auth) {
   MnkRemote *remote = g_new0(MnkRemote, 1);
   remote->config = *config;
   remote->policy = policy;

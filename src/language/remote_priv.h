@@ -77,27 +77,27 @@ typedef struct {
   gint64 connect_ms, first_byte_ms;
 } MnkReach;
 
-typedef struct _MnkAuth MnkAuth;
+typedef struct _MnkOauth MnkOauth;
 /* "x-goog-api-key: " and the key; secret NULL: no header at all. The secret is copied; white space
  * around it is dropped. MNK_ERROR_CONFIG when it cannot be a header's value. */
-MnkAuth *mnk_oauth_new_fixed(const char *prefix, const char *secret, GError **error);
+MnkOauth *mnk_oauth_new_fixed(const char *prefix, const char *secret, GError **error);
 /* A Google service account: tokens are got from its token_uri (or token_url, if not NULL) with a
  * signed JWT and used until shortly before they expire. RFC 7523, RFC 7519. *project: the file's
  * project_id, or NULL; caller frees. */
-MnkAuth *mnk_oauth_new_account(const char *path, const char *token_url, const MnkReach *reach,
-                               char **project, GError **error);
-void mnk_oauth_free(MnkAuth *auth);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkAuth, mnk_oauth_free)
+MnkOauth *mnk_oauth_new_account(const char *path, const char *token_url, const MnkReach *reach,
+                                char **project, GError **error);
+void mnk_oauth_free(MnkOauth *auth);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkOauth, mnk_oauth_free)
 /* header: "Name: value", or NULL when none is needed; a fault when no token is to be had. May come
  * from within. */
 typedef void (*MnkAuthorised)(const char *header, const MnkFault *fault, gpointer user);
-void mnk_oauth_get(MnkAuth *auth, MnkAuthorised done, gpointer user);
-void mnk_oauth_cancel(MnkAuth *auth, gpointer user);
-gboolean mnk_oauth_has_secret(const MnkAuth *auth);
+void mnk_oauth_get(MnkOauth *auth, MnkAuthorised done, gpointer user);
+void mnk_oauth_cancel(MnkOauth *auth, gpointer user);
+gboolean mnk_oauth_has_secret(const MnkOauth *auth);
 /* The service refused the token: FALSE when there is no other to be had. */
-gboolean mnk_oauth_renew(MnkAuth *auth);
+gboolean mnk_oauth_renew(MnkOauth *auth);
 /* Secrets in text, and parts of them, become "[hidden]". */
-char *mnk_oauth_redact(const MnkAuth *auth, const char *text);
+char *mnk_oauth_redact(const MnkOauth *auth, const char *text);
 
 /* A service account's key. */
 typedef struct _MnkAccount MnkAccount;
@@ -125,7 +125,7 @@ typedef struct {
 typedef struct {
   MnkRemoteConfig config;
   MnkAddressPolicy *policy;
-  MnkAuth *auth;
+  MnkOauth *auth;
   MnkBreaker breaker;
   MnkFault *lasting;    /* why nothing is asked until a check succeeds; NULL: all is well */
   char *last_fault;     /* of the last attempt that failed, NULL after one that did not */
@@ -137,7 +137,7 @@ typedef struct {
 
 void mnk_remote_read_config(MnkRemoteConfig *config, const MnkSettings *settings);
 /* Takes policy and auth. */
-MnkRemote *mnk_remote_new(const MnkRemoteConfig *config, MnkAddressPolicy *policy, MnkAuth *auth);
+MnkRemote *mnk_remote_new(const MnkRemoteConfig *config, MnkAddressPolicy *policy, MnkOauth *auth);
 /* Exchanges must be gone. */
 void mnk_remote_free(MnkRemote *remote);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkRemote, mnk_remote_free)

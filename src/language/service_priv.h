@@ -83,8 +83,8 @@ gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **err
 /* The base URL of Vertex at a location, or the one that the operator names. Caller frees. */
 char *mnk_vertex_base_url(const MnkSettings *settings, const char *location, GError **error);
 /* The bearer token of the settings, or their service account. *project: as for an account. */
-MnkAuth *mnk_vertex_auth(const MnkSettings *settings, const MnkReach *reach, char **project,
-                         GError **error);
+MnkOauth *mnk_vertex_auth(const MnkSettings *settings, const MnkReach *reach, char **project,
+                          GError **error);
 /* Letters, digits and "-._:@", no ".."; with '/' between such names where paths is TRUE. */
 gboolean mnk_service_name_is_valid(const char *name, gboolean paths);
 
@@ -104,7 +104,7 @@ struct _MnkBackend {
   char *caption_url;
   const char *check_method;
   char *check_url, *check_body; /* body NULL: none */
-  MnkAuth *auth;                /* until the remote has it */
+  MnkOauth *auth;               /* until the remote has it */
   MnkReach reach;
   MnkPromptLimits limits;
   char *wish;

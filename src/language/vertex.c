@@ -30,11 +30,11 @@ char *mnk_vertex_base_url(const MnkSettings *settings, const char *location, GEr
   return g_strdup_printf("https://%s-aiplatform.googleapis.com", location);
 }
 
-MnkAuth *mnk_vertex_auth(const MnkSettings *settings, const MnkReach *reach, char **project,
-                         GError **error) {
+MnkOauth *mnk_vertex_auth(const MnkSettings *settings, const MnkReach *reach, char **project,
+                          GError **error) {
   const char *token = mnk_settings_string(settings, MNK_OPT_VERTEX_TOKEN);
   const char *account = mnk_settings_string(settings, MNK_OPT_VERTEX_CREDENTIALS);
-  MnkAuth *auth = NULL;
+  MnkOauth *auth = NULL;
   if (token) {
     auth = mnk_oauth_new_fixed("Authorization: Bearer ", token, error);
     if (!auth)

@@ -19,7 +19,7 @@ typedef struct {
   gpointer user;
 } Waiting;
 
-struct _MnkAuth {
+struct _MnkOauth {
   char *header; /* NULL: none is needed, or no token is there yet */
   char *secret; /* the part of it that nobody may see */
   MnkAccount *account;
@@ -46,14 +46,14 @@ static void hide(char **secret) {
   g_clear_pointer(secret, g_free);
 }
 
-static MnkAuth *auth_new(void) {
-  MnkAuth *auth = g_new0(MnkAuth, 1);
+static MnkOauth *auth_new(void) {
+  MnkOauth *auth = g_new0(MnkOauth, 1);
   auth->waiting = g_array_new(FALSE, FALSE, sizeof(Waiting));
   return auth;
 }
 
-MnkAuth *mnk_oauth_new_fixed(const char *prefix, const char *secret, GError **error) {
-  g_autoptr(MnkAuth) auth = auth_new();
+MnkOauth *mnk_oauth_new_fixed(const char *prefix, const char *secret, GError **error) {
+  g_autoptr(MnkOauth) auth = auth_new();
   if (!secret)
     return g_steal_pointer(&auth);
   auth->secret = g_strstrip(g_strdup(secret));
@@ -66,9 +66,9 @@ MnkAuth *mnk_oauth_new_fixed(const char *prefix, const char *secret, GError **er
   return g_steal_pointer(&auth);
 }
 
-MnkAuth *mnk_oauth_new_account(const char *path, const char *token_url, const MnkReach *reach,
-                               char **project, GError **error) {
-  g_autoptr(MnkAuth) auth = auth_new();
+MnkOauth *mnk_oauth_new_account(const char *path, const char *token_url, const MnkReach *reach,
+                                char **project, GError **error) {
+  g_autoptr(MnkOauth) auth = auth_new();
   g_autofree char *text = NULL;
   gsize length = 0;
   g_autoptr(GError) cause = NULL;
@@ -91,7 +91,7 @@ MnkAuth *mnk_oauth_new_account(const char *path, const char *token_url, const Mn
   return g_steal_pointer(&auth);
 }
 
-void mnk_oauth_free(MnkAuth *auth) {
+void mnk_oauth_free(MnkOauth *auth) {
   if (!auth)
     return;
   if (auth->gone)
@@ -109,7 +109,7 @@ void mnk_oauth_free(MnkAuth *auth) {
 /* ---- Tokens ---- */
 
 /* Each waiting one is told once. From within it may ask again, cancel others, or free all this. */
-static void tell_waiting(MnkAuth *auth, const MnkFault *fault) {
+static void tell_waiting(MnkOauth *auth, const MnkFault *fault) {
   g_autofree char *header = g_strdup(auth->header);
   gboolean gone = FALSE;
   auth->gone = &gone;
@@ -122,7 +122,7 @@ static void tell_waiting(MnkAuth *auth, const MnkFault *fault) {
     auth->gone = NULL;
 }
 
-static gboolean read_token(MnkAuth *auth, const char *body, gsize length, GError **error) {
+static gboolean read_token(MnkOauth *auth, const char *body, gsize length, GError **error) {
   g_autoptr(MnkJson) json = mnk_json_parse(body, length, NULL, error);
   const MnkJsonValue *root = json ? mnk_json_root(json) : NULL;
   const char *token = NULL;
@@ -145,7 +145,7 @@ static gboolean read_token(MnkAuth *auth, const char *body, gsize length, GError
 }
 
 /* NULL: the token is there. */
-static MnkFault *take_token(MnkAuth *auth, const MnkHttpReply *reply) {
+static MnkFault *take_token(MnkOauth *auth, const MnkHttpReply *reply) {
   gsize length = 0;
   const char *body = g_bytes_get_data(reply->body, &length);
   g_autoptr(GError) error = NULL;
@@ -163,7 +163,7 @@ static MnkFault *take_token(MnkAuth *auth, const MnkHttpReply *reply) {
 }
 
 static void on_token(const MnkHttpReply *reply, const GError *error, gpointer user) {
-  MnkAuth *auth = user;
+  MnkOauth *auth = user;
   auth->call = NULL;
   g_autoptr(MnkFault) fault = error ? mnk_fault_from_error(error) : take_token(auth, reply);
   if (fault) {
@@ -173,7 +173,7 @@ static void on_token(const MnkHttpReply *reply, const GError *error, gpointer us
   tell_waiting(auth, fault);
 }
 
-static gboolean request_token(MnkAuth *auth, GError **error) {
+static gboolean request_token(MnkOauth *auth, GError **error) {
   static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
                                         "Accept: application/json", NULL};
   g_autofree char *jwt = mnk_account_sign(auth->account, mnk_account_token_uri(auth->account),
@@ -199,7 +199,7 @@ static gboolean request_token(MnkAuth *auth, GError **error) {
   return TRUE;
 }
 
-void mnk_oauth_get(MnkAuth *auth, MnkAuthorised done, gpointer user) {
+void mnk_oauth_get(MnkOauth *auth, MnkAuthorised done, gpointer user) {
   if (!auth->account || (auth->header && g_get_monotonic_time() < auth->renew_us)) {
     g_autofree char *header = g_strdup(auth->header);
     done(header, NULL, user);
@@ -216,17 +216,17 @@ void mnk_oauth_get(MnkAuth *auth, MnkAuthorised done, gpointer user) {
   g_array_append_val(auth->waiting, waiting);
 }
 
-void mnk_oauth_cancel(MnkAuth *auth, gpointer user) {
+void mnk_oauth_cancel(MnkOauth *auth, gpointer user) {
   for (guint i = auth->waiting->len; i > 0; i--)
     if (g_array_index(auth->waiting, Waiting, i - 1).user == user)
       g_array_remove_index(auth->waiting, i - 1);
 }
 
-gboolean mnk_oauth_has_secret(const MnkAuth *auth) {
+gboolean mnk_oauth_has_secret(const MnkOauth *auth) {
   return auth->secret || auth->account;
 }
 
-gboolean mnk_oauth_renew(MnkAuth *auth) {
+gboolean mnk_oauth_renew(MnkOauth *auth) {
   if (auth->account)
     auth->renew_us = 0;
   return auth->account != NULL;
@@ -246,7 +246,7 @@ static gsize common_run(const char *text, const char *secret) {
   return longest;
 }
 
-char *mnk_oauth_redact(const MnkAuth *auth, const char *text) {
+char *mnk_oauth_redact(const MnkOauth *auth, const char *text) {
   gsize whole = auth->secret ? strlen(auth->secret) : 0;
   if (whole == 0)
     return g_strdup(text);
