@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -188,7 +187,7 @@ guint test_client_answer(TestClient *client, gboolean to_head, char **headers, c
   if (!end)
     g_error("a head is not whole:\n%s", text);
   g_autofree char *head = g_strndup(text, (gsize)(end + 2 - text));
-  guint status = (guint)atoi(text + strlen("HTTP/1.1 "));
+  guint status = (guint)g_ascii_strtoull(text + strlen("HTTP/1.1 "), NULL, 10);
   const char *length_text = find_header(head, "Content-Length");
   gsize length = length_text && !to_head ? (gsize)g_ascii_strtoull(length_text, NULL, 10) : 0;
   gsize head_length = (gsize)(end + 4 - text);

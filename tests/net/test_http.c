@@ -1,6 +1,5 @@
 /* Requests and whole answers: every call of http.h but the streamed ones. */
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
