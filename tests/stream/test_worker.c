@@ -295,6 +295,21 @@ static void test_preview(void) {
   peer_assert_identity(&counters);
 }
 
+/* Its end comes while its one frame waits or is looked at, or after. */
+static void test_short_files(void) {
+  g_autoptr(Peer) peer = peer_new();
+  g_autoptr(MnkWatchSetup) setup = peer_setup();
+  setup->kind = MNK_SOURCE_FILE;
+  setup->live.fps = 1;
+  for (guint32 s = 1; s <= 100; s++) {
+    int fd = open_clip(1);
+    peer_open(peer, s, setup, fd);
+    close(fd);
+    MnkWatchCounters counters = peer_ended(peer, s, NULL);
+    g_assert_cmpuint(counters.encoded, ==, 1);
+  }
+}
+
 /* The rate of a running file, and marks in it. */
 static void test_file_set(void) {
   g_autoptr(Peer) peer = peer_new();
@@ -582,6 +597,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/stream/worker/many marks", test_many_marks);
   g_test_add_func("/stream/worker/set", test_set);
   g_test_add_func("/stream/worker/preview", test_preview);
+  g_test_add_func("/stream/worker/short files", test_short_files);
   g_test_add_func("/stream/worker/file set", test_file_set);
   g_test_add_func("/stream/worker/flood", test_flood);
   g_test_add_func("/stream/worker/deaf server", test_deaf_server);
