@@ -208,14 +208,24 @@ static gpointer read_picture(sqlite3_stmt *stmt) {
 }
 
 GBytes *mnk_db_picture(sqlite3 *db, const char *stream, gint64 pts_ms, GError **error) {
-  static const char sql[] =
-      "SELECT p.jpeg FROM pictures p JOIN streams s ON s.number = p.owner "
-      "WHERE s.id = ?1 AND (?2 < 0 OR p.pts_ms = ?2) ORDER BY p.pts_ms DESC LIMIT 1";
-  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, sql, error);
+  static const char newest[] = "SELECT p.jpeg FROM pictures p JOIN streams s ON s.number = p.owner "
+                               "WHERE s.id = ?1 AND ?2 < 0 ORDER BY p.pts_ms DESC LIMIT 1";
+  static const char nearest[] =
+      "WITH o AS (SELECT number FROM streams WHERE id = ?1) "
+      "SELECT jpeg FROM ("
+      "  SELECT * FROM (SELECT jpeg, pts_ms FROM pictures WHERE owner = (SELECT number FROM o)"
+      "    AND pts_ms BETWEEN ?2 - ?3 AND ?2 ORDER BY pts_ms DESC LIMIT 1)"
+      "  UNION ALL"
+      "  SELECT * FROM (SELECT jpeg, pts_ms FROM pictures WHERE owner = (SELECT number FROM o)"
+      "    AND pts_ms BETWEEN ?2 AND ?2 + ?3 ORDER BY pts_ms LIMIT 1)"
+      ") ORDER BY abs(pts_ms - ?2) LIMIT 1";
+  g_autoptr(sqlite3_stmt) stmt = mnk_db_prepare(db, pts_ms < 0 ? newest : nearest, error);
   if (stmt == NULL)
     return NULL;
   sqlite3_bind_text(stmt, 1, stream, -1, SQLITE_STATIC);
   sqlite3_bind_int64(stmt, 2, pts_ms);
+  if (pts_ms >= 0)
+    sqlite3_bind_int64(stmt, 3, MNK_PICTURE_REACH_MS);
   return read_one(db, stmt, read_picture, error);
 }
 

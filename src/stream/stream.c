@@ -270,6 +270,8 @@ gboolean mnk_stream_set(MnkStream *stream, const MnkSettings *settings, GError *
 
 void mnk_stream_set_preview(MnkStream *stream, double fps, int size) {
   MnkWatchLive *live = &stream->setup.live;
+  if (fps <= 0)
+    size = live->preview_size;
   if (fps == live->preview_fps && size == live->preview_size)
     return;
   live->preview_fps = fps;

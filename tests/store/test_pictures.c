@@ -52,7 +52,12 @@ static void test_pictures(void) {
   flush(store);
   g_assert_cmpint(picture_at(store, "s", 1000), ==, 'a');
   g_assert_cmpint(picture_at(store, "s", 2000), ==, 'b');
-  g_assert_cmpint(picture_at(store, "s", 2001), ==, ' ');
+  /* the nearest one, within reach */
+  g_assert_cmpint(picture_at(store, "s", 0), ==, 'a');
+  g_assert_cmpint(picture_at(store, "s", 2499), ==, 'b');
+  g_assert_cmpint(picture_at(store, "s", 2501), ==, 'c');
+  g_assert_cmpint(picture_at(store, "s", 3000 + MNK_PICTURE_REACH_MS), ==, 'c');
+  g_assert_cmpint(picture_at(store, "s", 3001 + MNK_PICTURE_REACH_MS), ==, ' ');
   g_assert_cmpint(picture_at(store, "s", -1), ==, 'c');
   g_assert_cmpint(picture_at(store, "t", -1), ==, 'x');
   g_assert_cmpint(picture_at(store, "none", -1), ==, ' ');

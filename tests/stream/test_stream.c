@@ -17,7 +17,11 @@ static void test_names(void) {
       {"camera:3", MNK_SOURCE_CAMERA, "/dev/video3", "video3"},
       {"/dev/video12", MNK_SOURCE_CAMERA, "/dev/video12", "video12"},
       {"rtsp://host/a/b.sdp", MNK_SOURCE_RTSP, "rtsp://host/a/b.sdp", "b"},
-      {"rtsps://host:1/x y", MNK_SOURCE_RTSP, "rtsps://host:1/x y", "x_y"},
+      {"rtsps://host:1/x%20y", MNK_SOURCE_RTSP, "rtsps://host:1/x%20y", "x_20y"},
+      {"RTSP://host/x", MNK_SOURCE_RTSP, "rtsp://host/x", "x"},
+      {"http://host/x.mp4", MNK_SOURCE_HTTP, "http://host/x.mp4", "x"},
+      {"https://host/live/index.m3u8", MNK_SOURCE_HTTP, "https://host/live/index.m3u8", "index"},
+      {"push", MNK_SOURCE_PUSHED, "push", "push"},
   };
   for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
     g_autoptr(GError) error = NULL;
@@ -27,7 +31,8 @@ static void test_names(void) {
     g_assert_no_error(error);
     g_assert_cmpint(name.kind, ==, CASES[i].kind);
     g_assert_cmpstr(name.address, ==, CASES[i].address);
-    g_assert_cmpint(name.network, ==, CASES[i].kind == MNK_SOURCE_RTSP);
+    gboolean network = CASES[i].kind == MNK_SOURCE_RTSP || CASES[i].kind == MNK_SOURCE_HTTP;
+    g_assert_cmpint(name.network, ==, network);
     g_autofree char *id = mnk_source_name_id(&name);
     g_assert_cmpstr(id, ==, CASES[i].id);
     g_assert_true(mnk_stream_id_is_valid(id));
@@ -46,9 +51,10 @@ static void test_names_refused(void) {
       {"camera:99999", MNK_ERROR_USAGE},
       {"/dev/video", MNK_ERROR_USAGE},
       {"/dev/video0/../sda", MNK_ERROR_USAGE},
-      {"http://host/x.mp4", MNK_ERROR_USAGE},
+      {"ftp://host/x.mp4", MNK_ERROR_USAGE},
       {"concat://a", MNK_ERROR_USAGE},
-      {"RTSP://host/x", MNK_ERROR_USAGE},
+      {"file:///etc/passwd", MNK_ERROR_BAD_INPUT},
+      {"rtsp://host/a b", MNK_ERROR_BAD_INPUT},
       {"no/such/file.mp4", MNK_ERROR_NOT_FOUND},
       {"/", MNK_ERROR_NOT_FOUND},
       {"/dev/null", MNK_ERROR_NOT_FOUND},
