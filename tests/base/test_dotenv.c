@@ -174,6 +174,46 @@ static void test_size(void) {
   assert_refused(place.path, MNK_ERROR_LIMIT, " is larger than 64 KiB");
 }
 
+/* ---- The example ---- */
+
+/* What is set there, with the marks of its lines taken away. */
+static char **read_example(void) {
+  g_autofree char *path = g_test_build_filename(G_TEST_DIST, "..", "..", ".env.example", NULL);
+  g_autofree char *text = NULL;
+  g_autoptr(GError) error = NULL;
+  g_file_get_contents(path, &text, NULL, &error);
+  g_assert_no_error(error);
+  g_autoptr(GRegex) mark = g_regex_new("^#(?=[A-Z_]+=)", G_REGEX_MULTILINE, 0, NULL);
+  g_autofree char *set = g_regex_replace(mark, text, -1, 0, "", 0, NULL);
+  char **pairs = mnk_dotenv_parse(set, strlen(set), path, &error);
+  g_assert_no_error(error);
+  return pairs;
+}
+
+static guint count_set(char *pair) {
+  char *environment[] = {pair, NULL};
+  g_autoptr(MnkSettings) settings = mnk_settings_new();
+  g_autoptr(GError) error = NULL;
+  mnk_settings_load_env(settings, environment, &error);
+  g_assert_no_error(error);
+  guint n = 0;
+  for (guint id = 0; id < MNK_OPT_N; id++)
+    n += mnk_settings_is_set(settings, (MnkOptionId)id) ? 1 : 0;
+  return n;
+}
+
+/* Each line sets one option to a value that it takes, but those that are said to have no effect. */
+static void test_example(void) {
+  g_auto(GStrv) pairs = read_example();
+  g_assert_cmpuint(g_strv_length(pairs), >=, 25);
+  for (guint i = 0; pairs[i] != NULL; i++) {
+    gboolean without_effect = g_str_has_prefix(pairs[i], "STREAMING_DVC_CONFIG_MODULE=") ||
+                              g_str_has_prefix(pairs[i], "STREAMING_DVC_BATCH_SIZE=");
+    g_test_message("%s", pairs[i]);
+    g_assert_cmpuint(count_set(pairs[i]), ==, without_effect ? 0 : 1);
+  }
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/dotenv/values", test_values);
@@ -183,5 +223,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/dotenv/no-file", test_no_file);
   g_test_add_func("/dotenv/refused-files", test_refused_files);
   g_test_add_func("/dotenv/size", test_size);
+  g_test_add_func("/dotenv/example", test_example);
   return g_test_run();
 }
