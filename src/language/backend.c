@@ -57,8 +57,10 @@ static void read_limits(MnkBackend *backend, const MnkSettings *settings) {
 static gboolean is_named_by_operator(const MnkSettings *settings, const MnkDialect *dialect) {
   if (dialect == &mnk_dialect_openai)
     return TRUE;
-  return mnk_settings_is_set(settings, dialect == &mnk_dialect_gemini ? MNK_OPT_GEMINI_URL
-                                                                      : MNK_OPT_VERTEX_URL);
+  if (dialect == &mnk_dialect_gemini)
+    return mnk_settings_is_set(settings, MNK_OPT_GEMINI_URL);
+  return mnk_settings_is_set(settings, MNK_OPT_VERTEX_URL) ||
+         mnk_settings_is_set(settings, MNK_OPT_VERTEX_TOKEN_URL);
 }
 
 /* A key over plain HTTP can be read on the way; on this machine there is no way. */

@@ -4,7 +4,7 @@
 #define MNK_LANGUAGE_BACKEND_H
 
 #include "base/base.h"
-#include "net/http_client.h"
+#include "net/net.h"
 
 /* ---- A batch ---- */
 

@@ -42,7 +42,7 @@ static gboolean is_header_value(const char *text) {
 
 static void hide(char **secret) {
   if (*secret)
-    memset(*secret, 0, strlen(*secret));
+    explicit_bzero(*secret, strlen(*secret));
   g_clear_pointer(secret, g_free);
 }
 
@@ -79,7 +79,7 @@ MnkOauth *mnk_oauth_new_account(const char *path, const char *token_url, const M
   }
   if (length <= ACCOUNT_FILE_BYTES)
     auth->account = mnk_account_read(text, length, &cause);
-  memset(text, 0, length);
+  explicit_bzero(text, length);
   if (!auth->account) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "%s is no service account's key: %s", path,
                 cause ? cause->message : "it is too large");

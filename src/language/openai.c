@@ -144,7 +144,11 @@ static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **e
   const MnkJsonValue *choice = mnk_json_at(mnk_json_get(root, "choices"), 0);
   const MnkJsonValue *message = mnk_json_get(choice, "message");
   if (mnk_json_type(message) != MNK_JSON_OBJECT) {
-    g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "the reply has no choices[0].message");
+    /* Some that stand between say 200 although the service behind them failed. */
+    const MnkJsonValue *said = mnk_json_get(mnk_json_get(root, "error"), "message");
+    g_autofree char *plain = mnk_text_plain(mnk_json_string(said, ""), 300);
+    g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "the reply has no choices[0].message%s%s",
+                *plain ? ": " : "", plain);
     return FALSE;
   }
   const MnkJsonValue *usage = mnk_json_get(root, "usage");

@@ -50,11 +50,11 @@ static const char *url_fault(const char *text, const MnkUrl *url) {
   return NULL;
 }
 
-char *mnk_remote_base_url(const char *text, MnkOptionId option, GError **error) {
+char *mnk_remote_base_url(const char *url, MnkOptionId option, GError **error) {
   g_autoptr(GError) cause = NULL;
-  g_autofree char *trimmed = g_strstrip(g_strdup(text));
-  g_autoptr(MnkUrl) url = mnk_url_parse(trimmed, &cause);
-  const char *fault = url ? url_fault(trimmed, url) : cause->message;
+  g_autofree char *trimmed = g_strstrip(g_strdup(url));
+  g_autoptr(MnkUrl) parsed = mnk_url_parse(trimmed, &cause);
+  const char *fault = parsed ? url_fault(trimmed, parsed) : cause->message;
   if (fault) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "--%s: %s", mnk_option(option)->name, fault);
     return NULL;

@@ -5,7 +5,7 @@
 #define MNK_LANGUAGE_REMOTE_PRIV_H
 
 #include "base/base.h"
-#include "net/http_client.h"
+#include "net/net.h"
 
 /* ---- Timers ---- */
 
