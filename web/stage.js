@@ -3,7 +3,6 @@
 import { $, make, makeSvg, clock } from "./dom.js";
 import { signed } from "./api.js";
 import { t } from "./i18n.js";
-import { middle } from "./timeline.js";
 
 export class Stage {
   constructor(onBackToLive) {
@@ -66,7 +65,8 @@ export class Stage {
   }
 
   async showMoment(caption) {
-    const path = await signed(`/v1/streams/${caption.stream}/frames/${middle(caption)}.jpg`, "read", caption.stream);
+    if (caption.picture_ms === undefined) return;
+    const path = await signed(`/v1/streams/${caption.stream}/frames/${caption.picture_ms}.jpg`, "read", caption.stream);
     $("moment").alt = caption.text;
     $("moment").src = path;
     $("moment").hidden = false;

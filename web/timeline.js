@@ -7,11 +7,6 @@ import { t } from "./i18n.js";
 
 const MOST = 600;
 
-/* The key frame that is kept for a caption is the one nearest to its middle. */
-export function middle(caption) {
-  return Math.round((caption.start_ms + caption.end_ms) / 2);
-}
-
 /* Ids are unique within a stream only. */
 export function keyOf(caption) {
   return `${caption.stream}/${caption.id}`;
@@ -76,7 +71,7 @@ export class Timeline {
   entry(caption) {
     const gap = Timeline.isGap(caption);
     const picture = make("img", { class: "thumb", alt: "", loading: "lazy" });
-    if (gap) picture.hidden = true;
+    if (caption.picture_ms === undefined) picture.hidden = gap;
     else this.loadThumb(picture, caption);
     let when = `${clock(caption.start_ms)} – ${clock(caption.end_ms)}`;
     if (caption.backend && !["template", "none"].includes(caption.backend)) when += ` · ${caption.backend}`;
@@ -88,7 +83,7 @@ export class Timeline {
   }
 
   async loadThumb(image, caption) {
-    const path = `/v1/streams/${caption.stream}/frames/${middle(caption)}.jpg`;
+    const path = `/v1/streams/${caption.stream}/frames/${caption.picture_ms}.jpg`;
     image.addEventListener("error", () => image.removeAttribute("src"), { once: true });
     image.src = hasKey() ? await signed(path, "read", caption.stream) : path;
   }

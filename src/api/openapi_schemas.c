@@ -35,8 +35,9 @@ static const struct {
      "{\"type\":\"object\",\"required\":[\"type\",\"stream\",\"id\",\"start_ms\",\"end_ms\","
      "\"final\",\"text\"],\"properties\":{\"type\":{\"const\":\"caption\"},\"stream\":" TEXT
      ",\"id\":" TEXT ",\"seq\":" COUNT ",\"start_ms\":" WHOLE ",\"end_ms\":" WHOLE
-     ",\"final\":" FLAG ",\"durable\":" FLAG ",\"backend\":" TEXT ",\"lang\":" TEXT
-     ",\"text\":" TEXT ",\"facts\":{\"type\":\"array\",\"items\":" REF("Fact") "}}}"},
+     ",\"picture_ms\":" WHOLE ",\"final\":" FLAG ",\"durable\":" FLAG ",\"backend\":" TEXT
+     ",\"lang\":" TEXT ",\"text\":" TEXT
+     ",\"facts\":{\"type\":\"array\",\"items\":" REF("Fact") "}}}"},
     {"Captions", LIST("captions", "Caption")},
     {"Counters", "{\"type\":\"object\",\"description\":\"received = encoded + gated + late + "
                  "dropped + queued\","

@@ -76,14 +76,11 @@ static GPtrArray *find(MnkStore *store, const Query *query, GError **error) {
   return mnk_search_fuse(g_steal_pointer(&by_words), by_meaning, query->limit);
 }
 
-static void write_hit(MnkStore *store, const MnkSearchHit *hit, MnkJsonWriter *w) {
+static void write_hit(const MnkSearchHit *hit, MnkJsonWriter *w) {
   const MnkCaption *caption = hit->caption;
-  g_autoptr(GArray) times =
-      mnk_store_pictures(store, caption->stream, caption->start_ms,
-                         MAX(caption->end_ms, caption->start_ms + 1), 1, NULL);
-  g_autofree char *picture = times != NULL && times->len > 0
+  g_autofree char *picture = caption->picture_ms >= 0
                                  ? g_strdup_printf("/v1/streams/%s/frames/%" G_GINT64_FORMAT ".jpg",
-                                                   caption->stream, g_array_index(times, gint64, 0))
+                                                   caption->stream, caption->picture_ms)
                                  : NULL;
   mnk_json_begin_object(w, NULL);
   mnk_caption_write_json_to(caption, w, "caption");
@@ -103,7 +100,7 @@ static gpointer search(MnkStore *store, gpointer data, GError **error) {
   mnk_json_begin_object(&w, NULL);
   mnk_json_begin_array(&w, "hits");
   for (guint i = 0; i < hits->len; i++)
-    write_hit(store, g_ptr_array_index(hits, i), &w);
+    write_hit(g_ptr_array_index(hits, i), &w);
   mnk_json_end_array(&w);
   mnk_json_end_object(&w);
   return out;

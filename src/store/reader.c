@@ -6,8 +6,9 @@
 #include <string.h>
 
 #define CAPTION_COLUMNS                                                                            \
-  "s.id, c.id, c.start_ms, c.end_ms, c.final, c.backend, c.lang, c.text, c.facts, c.seq"
-enum { N_CAPTION_COLUMNS = 10 };
+  "s.id, c.id, c.start_ms, c.end_ms, c.final, c.backend, c.lang, c.text, c.facts, c.seq, "         \
+  "c.picture_ms"
+enum { N_CAPTION_COLUMNS = 11 };
 
 /* Rows whose stream was removed are nobody's, and not seen. */
 #define FROM_CAPTIONS " FROM captions c JOIN streams s ON s.number = c.owner "
@@ -85,6 +86,7 @@ static MnkCaption *read_caption(sqlite3_stmt *stmt) {
   caption->lang = column_text(stmt, 6);
   caption->text = column_text(stmt, 7);
   caption->seq = (guint64)sqlite3_column_int64(stmt, 9);
+  caption->picture_ms = sqlite3_column_int64(stmt, 10);
   read_facts(caption, facts);
   return caption;
 }

@@ -188,6 +188,7 @@ static gboolean put_row(MnkRows *rows, const Summary *summary, const MnkCaption 
   mnk_rows_bind_text(put, 8, caption->lang);
   mnk_rows_bind_text(put, 9, caption->text);
   mnk_rows_bind_text(put, 10, facts);
+  sqlite3_bind_int64(put, 11, caption->picture_ms);
   if (mnk_rows_first(rows, put, error) != MNK_ROW_FOUND)
     return FALSE;
   place->number = sqlite3_column_int64(put, 0);

@@ -76,11 +76,12 @@
   "  lang TEXT NOT NULL,"                                                                          \
   "  text TEXT NOT NULL,"                                                                          \
   "  facts TEXT NOT NULL,"                                                                         \
+  "  picture_ms INTEGER NOT NULL,"                                                                 \
   "  UNIQUE (owner, id)"                                                                           \
   ") STRICT;"                                                                                      \
   "INSERT INTO captions SELECT c.number, s.number, c.id,"                                          \
   "  row_number() OVER (PARTITION BY c.stream ORDER BY c.number),"                                 \
-  "  c.start_ms, c.end_ms, c.final, c.backend, c.lang, c.text, c.facts"                            \
+  "  c.start_ms, c.end_ms, c.final, c.backend, c.lang, c.text, c.facts, -1"                        \
   "  FROM old_captions c JOIN streams s ON s.id = c.stream ORDER BY c.number;"                     \
   "DROP TABLE old_captions;"                                                                       \
   "DROP TABLE old_streams;"                                                                        \

@@ -23,11 +23,12 @@ static const char *const texts[MNK_SQL_N] = {
         "SELECT number, start_ms, end_ms FROM captions WHERE owner = ?1 AND id = ?2",
     [MNK_SQL_NEW_CAPTION] =
         ("INSERT INTO captions "
-         "(owner, id, seq, start_ms, end_ms, final, backend, lang, text, facts) "
-         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING number"),
+         "(owner, id, seq, start_ms, end_ms, final, backend, lang, text, facts, picture_ms) "
+         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING number"),
     [MNK_SQL_CHANGE_CAPTION] =
         ("UPDATE captions SET seq = ?3, start_ms = ?4, end_ms = ?5, final = ?6, backend = ?7, "
-         "lang = ?8, text = ?9, facts = ?10 WHERE owner = ?1 AND id = ?2 RETURNING number"),
+         "lang = ?8, text = ?9, facts = ?10, picture_ms = ?11 WHERE owner = ?1 AND id = ?2 "
+         "RETURNING number"),
     [MNK_SQL_EXTENT] = "SELECT min(start_ms), max(end_ms) FROM captions WHERE owner = ?1",
     [MNK_SQL_NEW_INDEX] = "INSERT INTO captions_index (rowid, text, names) VALUES (?1, ?2, ?3)",
     [MNK_SQL_CHANGE_INDEX] = "UPDATE captions_index SET text = ?2, names = ?3 WHERE rowid = ?1",

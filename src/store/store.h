@@ -77,7 +77,7 @@ GPtrArray *mnk_store_captions_since(MnkStore *store, const char *stream, guint64
                                     GError **error);
 enum { MNK_PICTURE_REACH_MS = 15000 };
 /* The picture nearest to pts_ms, within reach of it; NULL with MNK_ERROR_NOT_FOUND. pts_ms < 0: the
- * newest. The picture that was put beside a caption is the one nearest to the caption's middle. */
+ * newest. */
 GBytes *mnk_store_picture(MnkStore *store, const char *stream, gint64 pts_ms, GError **error);
 /* Times of a stream's pictures within [from_ms, to_ms), rising; of gint64. */
 GArray *mnk_store_pictures(MnkStore *store, const char *stream, gint64 from_ms, gint64 to_ms,

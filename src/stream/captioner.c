@@ -39,9 +39,11 @@ static void delivered(const GError *error, gpointer user) {
   g_free(delivery);
 }
 
-static void deliver(MnkCaptioner *captioner, const MnkCaption *caption) {
+static void deliver(MnkCaptioner *captioner, MnkCaption *caption) {
   gint64 pts_ms = 0;
   GBytes *picture = captioner->events.picture(caption, &pts_ms, captioner->user);
+  if (picture != NULL)
+    caption->picture_ms = pts_ms;
   if (captioner->store == NULL) {
     captioner->events.caption(caption, FALSE, captioner->user);
     return;
@@ -83,6 +85,7 @@ void mnk_captioner_tell(MnkCaptioner *captioner, MnkCaption *caption, gboolean a
     caption->id = g_strdup(captioner->last->id);
     caption->start_ms = captioner->last->start_ms;
     caption->end_ms = MAX(caption->end_ms, captioner->last->end_ms);
+    caption->picture_ms = captioner->last->picture_ms;
   } else {
     set_id(caption, captioner->next_number++);
     captioner->count++;

@@ -37,6 +37,7 @@ void mnk_fact_free(MnkFact *fact) {
 
 MnkCaption *mnk_caption_new(void) {
   MnkCaption *caption = g_new0(MnkCaption, 1);
+  caption->picture_ms = -1;
   caption->facts = g_ptr_array_new_with_free_func((GDestroyNotify)mnk_fact_free);
   return caption;
 }
@@ -48,6 +49,7 @@ MnkCaption *mnk_caption_copy(const MnkCaption *caption) {
   copy->seq = caption->seq;
   copy->start_ms = caption->start_ms;
   copy->end_ms = caption->end_ms;
+  copy->picture_ms = caption->picture_ms;
   copy->final = caption->final;
   copy->backend = g_strdup(caption->backend);
   copy->lang = g_strdup(caption->lang);

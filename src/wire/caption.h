@@ -45,6 +45,7 @@ typedef struct {
   char *id;     /* stable: the same caption keeps it through updates; unique within the stream */
   guint64 seq;  /* counts the stream's commits from 1: a caption that is told again has a new one */
   gint64 start_ms, end_ms;
+  gint64 picture_ms; /* when the key frame was taken that is kept beside it; < 0: none is */
   gboolean final;
   char *backend; /* "template", "gemini", "vertex", "openai"; "none" for a gap */
   char *lang;    /* "en", "ja" */

@@ -108,6 +108,8 @@ void mnk_caption_write_json_to(const MnkCaption *caption, MnkJsonWriter *w, cons
     mnk_json_add_int(w, "seq", (gint64)caption->seq);
   mnk_json_add_int(w, "start_ms", caption->start_ms);
   mnk_json_add_int(w, "end_ms", caption->end_ms);
+  if (caption->picture_ms >= 0)
+    mnk_json_add_int(w, "picture_ms", caption->picture_ms);
   mnk_json_add_bool(w, "final", caption->final);
   mnk_json_add_string(w, "backend", or_empty(caption->backend));
   mnk_json_add_string(w, "lang", or_empty(caption->lang));
@@ -191,6 +193,8 @@ MnkCaption *mnk_caption_read_json(const MnkJsonValue *value, GError **error) {
       !read_name(value, "id", MAX_NAME, &caption->id, error) ||
       !read_seq(value, &caption->seq, error) ||
       !mnk_wire_read_interval(value, &caption->start_ms, &caption->end_ms, error) ||
+      !mnk_json_get_int(value, "picture_ms", MNK_JSON_OPTIONAL, 0, MNK_WIRE_TIME_MAX,
+                        &caption->picture_ms, error) ||
       !mnk_json_get_bool(value, "final", MNK_JSON_REQUIRED, &caption->final, error) ||
       !read_name(value, "backend", MAX_NAME, &caption->backend, error) ||
       !read_name(value, "lang", MAX_NAME, &caption->lang, error) ||
