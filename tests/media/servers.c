@@ -38,7 +38,8 @@ void server_free(Server *server) {
 struct _Canary {
   guint port;
   int listening;
-  guint sings, probes; /* connections; those of canary_sings itself */
+  gint sings;   /* atomic: connections */
+  guint probes; /* those of canary_sings itself */
   GThread *thread;
 };
 
@@ -47,7 +48,7 @@ static gpointer sing(gpointer data) {
   Canary *canary = data;
   int peer;
   while ((peer = accept(canary->listening, NULL, NULL)) >= 0) {
-    canary->sings++;
+    g_atomic_int_inc(&canary->sings);
     (void)!write(peer, answer, strlen(answer));
     close(peer);
   }
@@ -83,7 +84,7 @@ guint canary_sings(Canary *canary) {
   while (read(fd, answer, sizeof answer) > 0)
     ;
   close(fd);
-  return canary->sings - ++canary->probes;
+  return (guint)g_atomic_int_get(&canary->sings) - ++canary->probes;
 }
 
 void canary_free(Canary *canary) {

@@ -20,6 +20,8 @@
 
 static gint attempts_inside; /* atomic: connects to addresses that are not public */
 static gint rebinds;         /* atomic: how often rebind.test was asked for */
+static gint gate_open;       /* atomic: slow.test is answered when it is */
+static gint at_gate;         /* atomic: threads that wait for it */
 
 static gboolean is_loopback(const struct sockaddr *address) {
   if (address->sa_family == AF_INET) {
@@ -52,6 +54,7 @@ static const struct {
     {"localhost", {"127.0.0.1", "::1"}},
     {"ip6-localhost", {"::1"}},
     {"loopback.test", {"127.0.0.1"}},
+    {"slow.test", {"127.0.0.1"}},
     {"127.0.0.1.nip.test", {"127.0.0.1"}},
     {"other.test", {"127.3.2.1"}},
     {"v6.test", {"::1"}},
@@ -69,6 +72,13 @@ static const struct {
     {"link-local.test", {"fe80::1"}},
 };
 
+static void wait_at_gate(void) {
+  g_atomic_int_inc(&at_gate);
+  while (!g_atomic_int_get(&gate_open))
+    g_usleep(1000);
+  g_atomic_int_add(&at_gate, -1);
+}
+
 typedef int Resolve(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
 static const char *const *addresses_of(const char *name) {
@@ -76,6 +86,8 @@ static const char *const *addresses_of(const char *name) {
   gsize length = strlen(name);
   if (length > 0 && name[length - 1] == '.')
     length--;
+  if (strncmp(name, "slow.test", length) == 0)
+    wait_at_gate();
   if (strncmp(name, "rebind.test", length) == 0)
     return rebound[g_atomic_int_add(&rebinds, 1) % 2];
   for (guint i = 0; i < G_N_ELEMENTS(names); i++)
@@ -421,6 +433,55 @@ static void test_rebinding(void) {
   g_assert_cmpint(g_atomic_int_get(&rebinds), >=, 6);
 }
 
+/* The loop turns while a name is being resolved. Were it to wait, the gate would never open. */
+static void test_slow_name(void) {
+  g_autofree char *url = with_port("http://slow.test:$/");
+  g_autoptr(MnkAddressPolicy) policy = mnk_address_policy_new("loopback", NULL);
+  g_autoptr(MnkHttpClient) client = mnk_http_client_new(1);
+  MnkHttpCallConfig config = client_config(url, policy);
+  g_auto(ClientResult) result = {0};
+  g_atomic_int_set(&gate_open, 0);
+  client_start(client, &config, &result);
+  while (g_atomic_int_get(&at_gate) == 0)
+    g_main_context_iteration(NULL, FALSE);
+  g_assert_cmpuint(result.calls, ==, 0);
+  g_atomic_int_set(&gate_open, 1);
+  client_wait(&result);
+  g_assert_no_error(result.error);
+}
+
+static void never(const MnkHttpReply *reply, const GError *error, gpointer user) {
+  g_assert_not_reached();
+}
+
+/* Neither cancelling nor freeing waits for a name. */
+static void test_slow_name_given_up(void) {
+  g_autofree char *url = with_port("http://slow.test:$/");
+  g_autoptr(MnkAddressPolicy) policy = mnk_address_policy_new("loopback", NULL);
+  MnkHttpClient *client = mnk_http_client_new(2);
+  MnkHttpCallConfig config = client_config(url, policy);
+  g_auto(ClientResult) late = {0}, freed = {0};
+  g_atomic_int_set(&gate_open, 0);
+  MnkHttpCall *cancelled = mnk_http_client_call(client, &config, never, NULL);
+  while (g_atomic_int_get(&at_gate) < 1)
+    g_main_context_iteration(NULL, FALSE);
+  mnk_http_call_cancel(cancelled);
+  config.connect_ms = 50;
+  client_start(client, &config, &late);
+  client_wait(&late);
+  g_assert_error(late.error, MNK_ERROR, MNK_ERROR_SOURCE);
+  g_assert_nonnull(strstr(late.error->message, "took no connection"));
+  config.connect_ms = 0;
+  client_start(client, &config, &freed);
+  while (g_atomic_int_get(&at_gate) < 3)
+    g_main_context_iteration(NULL, FALSE);
+  mnk_http_client_free(client);
+  g_assert_error(freed.error, MNK_ERROR, MNK_ERROR_CANCELLED);
+  g_atomic_int_set(&gate_open, 1);
+  while (g_atomic_int_get(&at_gate) > 0)
+    g_usleep(1000);
+}
+
 static void test_lists(void) {
   g_autofree char *port = g_strdup_printf("127.0.0.1:%u", canary_port);
   g_autofree char *other = g_strdup_printf("127.0.0.1:%u", canary_port - 1);
@@ -451,6 +512,8 @@ int main(int argc, char **argv) {
   }
   g_test_add_func("/net/client/outbound/rebinding", test_rebinding);
   g_test_add_func("/net/client/outbound/lists", test_lists);
+  g_test_add_func("/net/client/outbound/slow-name", test_slow_name);
+  g_test_add_func("/net/client/outbound/slow-name-given-up", test_slow_name_given_up);
   int status = g_test_run();
   g_socket_service_stop(canary);
   g_socket_listener_close(G_SOCKET_LISTENER(canary));
