@@ -30,6 +30,9 @@ typedef struct {
   guint64 deaths;
   const char *fault; /* what a missing part of perception says, or NULL; borrowed */
 } MnkWorkerState;
+/* For a server: a worker that dies is started again however often it does; only a stream that was in
+ * hand in three crashes within a minute is ended. Before the first stream. */
+void mnk_workers_be_patient(MnkWorkers *workers);
 /* Starts a local worker before the first stream needs it. */
 gboolean mnk_workers_warm(MnkWorkers *workers, GError **error);
 guint mnk_workers_count(const MnkWorkers *workers);

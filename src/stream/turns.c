@@ -56,8 +56,10 @@ static gpointer run(gpointer user) {
   g_autoptr(MnkJpegReader) reader = mnk_jpeg_reader_new();
   MnkTurn *turn;
   while ((turn = take(turns)) != NULL) {
-    gboolean more = turns->func(turn->watch, reader, turn->urgent, turns->user);
     MnkWatch *watch = turn->watch;
+    mnk_blackbox_hold(mnk_watch_number(watch));
+    gboolean more = turns->func(watch, reader, turn->urgent, turns->user);
+    mnk_blackbox_hold(0);
     if (!give_back(turns, turn, more))
       mnk_watch_unref(watch);
   }

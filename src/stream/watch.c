@@ -200,3 +200,7 @@ void mnk_watch_unref(MnkWatch *watch) {
   g_mutex_clear(&watch->lock);
   g_free(watch);
 }
+
+guint32 mnk_watch_number(const MnkWatch *watch) {
+  return watch->number;
+}

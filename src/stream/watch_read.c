@@ -238,6 +238,7 @@ static gpointer run(gpointer user) {
   MnkWatch *watch = reading->watch;
   MnkShotBoundary boundary;
   g_autoptr(GError) error = NULL;
+  mnk_blackbox_hold(watch->number);
   if (open_source(reading, &error)) {
     read_all(reading, &error);
     while (reading->shots != NULL && mnk_shots_flush(reading->shots, &boundary))

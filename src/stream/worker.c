@@ -106,6 +106,8 @@ static gboolean map_inbox(Worker *worker, MnkMessage *message, GError **error) {
   }
   worker->inbox = mnk_slots_map(message->fd, MNK_INBOX_SLOTS, MNK_INBOX_SLOT_SIZE, error);
   message->fd = -1;
+  if (worker->inbox != NULL)
+    mnk_blackbox_install(mnk_slots_bytes(worker->inbox, 0));
   return worker->inbox != NULL;
 }
 
@@ -289,6 +291,7 @@ int mnk_worker_run(int fd) {
   mnk_turns_free(worker.place.pool);
   mnk_looker_free(worker.place.looker);
   mnk_outbox_free(worker.outbox);
+  mnk_blackbox_remove();
   mnk_slots_free(worker.inbox);
   mnk_slots_free(worker.place.slots);
   mnk_channel_free(worker.place.channel);

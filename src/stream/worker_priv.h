@@ -58,6 +58,14 @@ void mnk_turns_free(MnkTurns *turns);
  * are not; it is for work that takes no time. Any thread. */
 void mnk_turns_wake(MnkTurns *turns, MnkTurn *turn, gboolean urgent);
 
+/* ---- blackbox.c ---- */
+
+/* shared: memory that the server reads after a crash: the number of the stream in hand, 0: none. */
+void mnk_blackbox_install(guint8 *shared);
+void mnk_blackbox_remove(void);
+/* What this thread works for from now on; 0: nothing. */
+void mnk_blackbox_hold(guint32 stream);
+
 /* ---- looker.c ---- */
 
 typedef struct _MnkLooker MnkLooker;
@@ -139,6 +147,7 @@ void mnk_watch_push(MnkWatch *watch, const guint8 *jpeg, gsize length, gint64 pt
 /* Has its counters told when they have changed and a second has passed. */
 void mnk_watch_tick(MnkWatch *watch, gint64 now_us);
 gboolean mnk_watch_is_over(MnkWatch *watch);
+guint32 mnk_watch_number(const MnkWatch *watch);
 /* Stops, waits for its thread, gives up the reference that mnk_watch_new returned. */
 void mnk_watch_free(MnkWatch *watch);
 MnkWatch *mnk_watch_ref(MnkWatch *watch);

@@ -16,6 +16,10 @@ enum {
 
 static const gint64 HANG_MS = 20000;
 
+/* A stream that was in hand in so many crashes within this time is not given to a worker again. */
+enum { CRASHES_MAX = 3 };
+static const gint64 CRASHES_WITHIN_US = 60 * G_USEC_PER_SEC;
+
 typedef enum { LOCAL, CAMERA, NETWORK } ProcessKind;
 static const char *const KIND_NAMES[] = {"local", "camera", "network"};
 
@@ -43,6 +47,7 @@ typedef struct {
 
 struct _MnkWorkers {
   MnkSettings *settings;
+  gboolean patient;
   GPtrArray *processes; /* of Process, owned */
 };
 
@@ -52,6 +57,8 @@ struct _MnkLink {
   MnkLinkEvents events;
   gpointer user;
   guint start_source;
+  gint64 crashes_us[CRASHES_MAX]; /* when it was in hand last, in turn */
+  guint crashes;
 };
 
 /* ---- sending ---- */
@@ -230,7 +237,7 @@ static void on_message(MnkMessage *message, gpointer user) {
 
 /* The worker's own book of its slots went with it; ours of the inbox begins anew. */
 static void free_inbox(Process *process) {
-  for (guint slot = 0; slot < MNK_INBOX_SLOTS; slot++)
+  for (guint slot = 1; slot < MNK_INBOX_SLOTS; slot++)
     mnk_slots_release(process->inbox, slot);
 }
 
@@ -253,8 +260,23 @@ static void process_free(gpointer data) {
   g_free(process);
 }
 
+/* The stream that was in hand when the worker crashed, if it is known to be the same one too often.
+ */
+static MnkLink *culprit(Process *process) {
+  guint32 *page = (guint32 *)(gpointer)mnk_slots_bytes(process->inbox, 0);
+  MnkLink *link = link_of(process, *page);
+  *page = 0;
+  if (link == NULL)
+    return NULL;
+  gint64 now_us = mnk_clock_mono_us(mnk_clock_system());
+  link->crashes_us[link->crashes++ % CRASHES_MAX] = now_us;
+  gint64 oldest_us = link->crashes_us[link->crashes % CRASHES_MAX];
+  return link->crashes >= CRASHES_MAX && now_us - oldest_us < CRASHES_WITHIN_US ? link : NULL;
+}
+
 static void on_died(const char *why, gboolean given_up, gpointer user) {
   Process *process = user;
+  MnkLink *guilty = culprit(process);
   process->deaths++;
   process->up = FALSE;
   forget_pending(process);
@@ -265,7 +287,7 @@ static void on_died(const char *why, gboolean given_up, gpointer user) {
   for (guint i = 0; i < list->len; i++) {
     MnkLink *link = link_of(process, g_array_index(list, guint32, i));
     if (link != NULL)
-      link->events.died(why, given_up, link->user);
+      link->events.died(why, given_up || (process->workers->patient && link == guilty), link->user);
   }
   if (given_up)
     g_ptr_array_remove(process->workers->processes, process);
@@ -282,7 +304,8 @@ static Process *process_new(MnkWorkers *workers, ProcessKind kind, const char *d
   const char *const argv[] = {self, "worker", NULL};
   MnkSupervisorConfig config = {
       .argv = argv,
-      .deaths_max = (guint)mnk_settings_int(workers->settings, MNK_OPT_WORKER_DEATHS),
+      .deaths_max =
+          workers->patient ? 0 : (guint)mnk_settings_int(workers->settings, MNK_OPT_WORKER_DEATHS),
       .backoff_min_ms = 100,
       .backoff_max_ms = 10000,
       .hang_ms = HANG_MS,
@@ -297,6 +320,8 @@ static Process *process_new(MnkWorkers *workers, ProcessKind kind, const char *d
   process->slots = mnk_slots_new(MNK_SLOTS, MNK_SLOT_SIZE, error);
   if (process->slots != NULL)
     process->inbox = mnk_slots_new(MNK_INBOX_SLOTS, MNK_INBOX_SLOT_SIZE, error);
+  if (process->inbox != NULL)
+    mnk_slots_acquire(process->inbox); /* the first: the black box */
   if (process->inbox != NULL && mnk_supervisor_start(process->supervisor, error)) {
     g_ptr_array_add(workers->processes, process);
     return process;
@@ -337,6 +362,10 @@ void mnk_workers_free(MnkWorkers *workers) {
   g_ptr_array_unref(workers->processes);
   mnk_settings_free(workers->settings);
   g_free(workers);
+}
+
+void mnk_workers_be_patient(MnkWorkers *workers) {
+  workers->patient = TRUE;
 }
 
 guint mnk_workers_count(const MnkWorkers *workers) {
