@@ -70,15 +70,15 @@ static gboolean may_send(const void *address, socklen_t length) {
   return may_reach(to, length);
 }
 
-INTERPOSED int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length) {
-  const struct sockaddr *to = address.__sockaddr__;
-  return may_reach(to, length) ? (int)syscall(SYS_connect, fd, to, length) : -1;
+INTERPOSED int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len) {
+  const struct sockaddr *to = addr.__sockaddr__;
+  return may_reach(to, len) ? (int)syscall(SYS_connect, fd, to, len) : -1;
 }
 
-INTERPOSED ssize_t sendto(int fd, const void *bytes, size_t n, int flags,
-                          __CONST_SOCKADDR_ARG address, socklen_t length) {
-  const struct sockaddr *to = address.__sockaddr__;
-  return may_send(to, length) ? syscall(SYS_sendto, fd, bytes, n, flags, to, length) : -1;
+INTERPOSED ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG addr,
+                          socklen_t addr_len) {
+  const struct sockaddr *to = addr.__sockaddr__;
+  return may_send(to, addr_len) ? syscall(SYS_sendto, fd, buf, n, flags, to, addr_len) : -1;
 }
 
 INTERPOSED ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {

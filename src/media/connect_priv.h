@@ -3,7 +3,7 @@
 #ifndef MNK_MEDIA_CONNECT_PRIV_H
 #define MNK_MEDIA_CONNECT_PRIV_H
 
-#include "wire/address.h"
+#include "wire/wire.h"
 
 typedef struct {
   const MnkAddressPolicy *policy; /* NULL: no address at all */

@@ -52,11 +52,11 @@ static gboolean has_prefix(const Address *address, const guint8 *prefix, guint b
 
 /* ---- Classes ---- */
 
-const char *mnk_address_class_name(MnkAddressClass class) {
+const char *mnk_address_class_name(MnkAddressClass address_class) {
   static const char *const names[] = {"public",   "loopback",  "private", "link-local",
                                       "metadata", "multicast", "reserved"};
-  g_return_val_if_fail((guint) class < G_N_ELEMENTS(names), "reserved");
-  return names[class];
+  g_return_val_if_fail((guint)address_class < G_N_ELEMENTS(names), "reserved");
+  return names[address_class];
 }
 
 /* The first that fits counts. */

@@ -38,7 +38,7 @@ typedef enum {
   MNK_ADDRESS_MULTICAST,
   MNK_ADDRESS_RESERVED, /* unspecified, documentation, benchmarks, broadcast, future use */
 } MnkAddressClass;
-const char *mnk_address_class_name(MnkAddressClass class);
+const char *mnk_address_class_name(MnkAddressClass address_class);
 /* IPv4 inside IPv6 (mapped, compatible, 6to4, Teredo, NAT64) is judged as what it holds. Families
  * other than INET and INET6 are reserved. */
 MnkAddressClass mnk_address_classify(const struct sockaddr *address, socklen_t length);
