@@ -96,10 +96,10 @@ static void wait_opened(Server *server) {
 /* piece 0: all at once. */
 static void answer(Server *server, const char *head, const GByteArray *frames, gsize piece) {
   g_autofree char *accept = accept_key(server);
-  g_auto(GStrv) parts = g_strsplit(head, "%s", 2);
-  g_autofree char *text = parts[1] ? g_strconcat(parts[0], accept, parts[1], NULL) : g_strdup(head);
+  g_autoptr(GString) text = g_string_new(head);
+  g_string_replace(text, "%s", accept, 1);
   g_autoptr(GByteArray) bytes = g_byte_array_new();
-  g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text));
+  g_byte_array_append(bytes, (const guint8 *)text->str, (guint)text->len);
   if (frames)
     g_byte_array_append(bytes, frames->data, frames->len);
   for (gsize at = 0; at < bytes->len;) {
