@@ -160,12 +160,12 @@ static void refill(MnkKey *key, gint64 now_us) {
   if (key->bucket_us == 0) {
     key->fps_bucket = frames;
     key->bytes_bucket = bytes;
-  } else {
-    double seconds = (double)MAX(now_us - key->bucket_us, 0) / 1e6;
+  } else if (now_us > key->bucket_us) {
+    double seconds = (double)(now_us - key->bucket_us) / 1e6;
     key->fps_bucket = MIN(frames, key->fps_bucket + seconds * key->fps_max);
     key->bytes_bucket = MIN(bytes, key->bytes_bucket + seconds * bytes);
   }
-  key->bucket_us = now_us;
+  key->bucket_us = MAX(now_us, key->bucket_us);
 }
 
 gboolean mnk_key_take_frame(MnkKey *key, gsize bytes, gint64 now_us, GError **error) {

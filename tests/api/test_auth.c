@@ -240,6 +240,29 @@ static void test_token(Fixture *f, gconstpointer data) {
   g_assert_cmpuint(ask(f, (MnkCredentials){.token = bound, .scope = MNK_SCOPE_READ}), ==, 403);
 }
 
+/* A token is good for what it was asked for, whatever its key may do besides. */
+static void test_token_is_less_than_its_key(Fixture *f, gconstpointer data) {
+  guint status;
+  const MnkCredentials boss = {.address = "192.0.2.1", .key = f->admin, .scope = MNK_SCOPE_READ};
+  g_autoptr(MnkKey) key = mnk_auth_judge(f->auth, &boss, NOW, WALL, &status, NULL);
+  g_autofree char *token = mnk_auth_make_token(f->auth, key, MNK_SCOPE_READ, NULL, WALL + 1);
+  g_assert_cmpuint(ask(f, (MnkCredentials){.token = token, .scope = MNK_SCOPE_READ}), ==, 200);
+  g_assert_cmpuint(ask(f, (MnkCredentials){.token = token, .scope = MNK_SCOPE_INGEST}), ==, 403);
+  g_assert_cmpuint(ask(f, (MnkCredentials){.token = token, .scope = MNK_SCOPE_ADMIN}), ==, 403);
+}
+
+/* Nor is it good for what its key may not do any more. */
+static void test_token_loses_what_its_key_loses(Fixture *f, gconstpointer data) {
+  g_autofree char *token = make_token(f, MNK_SCOPE_READ, NULL, WALL + 1);
+  g_autofree char *text = NULL;
+  g_file_get_contents(f->path, &text, NULL, NULL);
+  g_auto(GStrv) parts = g_strsplit(text, "[\"read\"]", 2);
+  g_autofree char *changed = g_strjoinv("[\"ask\"]", parts);
+  g_assert_true(g_file_set_contents(f->path, changed, -1, NULL));
+  g_assert_true(mnk_auth_reload(f->auth, f->path, NULL));
+  g_assert_cmpuint(ask(f, (MnkCredentials){.token = token, .scope = MNK_SCOPE_READ}), ==, 403);
+}
+
 static void test_token_ends_with_its_key(Fixture *f, gconstpointer data) {
   g_autofree char *token = make_token(f, MNK_SCOPE_READ, NULL, WALL + 1);
   g_autofree char *key = NULL;
@@ -276,6 +299,8 @@ int main(int argc, char **argv) {
   ADD("reload-revokes", test_reload_revokes);
   ADD("bad-reload-changes-nothing", test_bad_reload_changes_nothing);
   ADD("token", test_token);
+  ADD("token-is-less-than-its-key", test_token_is_less_than_its_key);
+  ADD("token-loses-what-its-key-loses", test_token_loses_what_its_key_loses);
   ADD("token-ends-with-its-key", test_token_ends_with_its_key);
   ADD("token-of-another-run", test_token_of_another_run);
   return g_test_run();

@@ -170,6 +170,7 @@ static void test_frames(void) {
   g_assert_false(mnk_key_take_frame(key, 1, now, NULL));
   /* a clock that goes back gives nothing */
   g_assert_false(mnk_key_take_frame(key, 1, now - 5000000, NULL));
+  g_assert_false(mnk_key_take_frame(key, 1, now, NULL));
 }
 
 static void test_slow_frames(void) {

@@ -176,6 +176,8 @@ static void test_hostile_uploads(void) {
       "up-0123456789abcdef0123456789abcdef0",
       "up-0123456789ABCDEF0123456789ABCDEF",
       "UP-0123456789abcdef0123456789abcdef",
+      "up-0123456789abcdef0123456789abcdef/../x",
+      "up-0123456789abcdef0123456789abcdef ",
       "xx-0123456789abcdef0123456789abcdef",
       "up-0123456789abcdef0123456789abcde/",
       "up-../../../../../../etc/passwd0000",
