@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "media/connect_priv.h"
 
 /* No single buffer of a decoder or demuxer is larger: a plane of the largest picture that an option
  * allows (268 million pixels of 16 bits), or a packet. */
@@ -26,7 +25,6 @@ static gpointer setup_once(gpointer unused) {
   av_log_set_callback(log_line);
   av_max_alloc(ALLOCATION_MAX);
   avdevice_register_all();
-  mnk_outbound_arm();
   return NULL;
 }
 

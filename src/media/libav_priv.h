@@ -7,7 +7,7 @@
 #include <libavformat/avformat.h>
 
 /* Sends libav's messages to the log (level debug) and never to stderr; bounds its single
- * allocations; from then on only sources connect out. Any thread; done once. */
+ * allocations. Any thread; done once. */
 void mnk_av_setup(void);
 
 /* FFmpeg 6.1 turned these fields into flags. */

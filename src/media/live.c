@@ -143,6 +143,7 @@ static gboolean reach_again(MnkSource *source, int code) {
 }
 
 static void lose(MnkSource *source, int code) {
+  source->waiting = FALSE;
   mnk_intake_video(source, NULL, AVDISCARD_DEFAULT);
   mnk_intake_flush(source, mnk_intake_end_us(source) / 1000, TRUE);
   if (source->config.kind == MNK_SOURCE_CAMERA) {
@@ -173,6 +174,10 @@ void mnk_live_step(MnkSource *source) {
   }
   if (mnk_intake_decode(source))
     return;
+  /* Not while frames wait to be taken: that is not the source's silence. */
+  if (!source->waiting)
+    mnk_interrupt_arm(&source->interrupt, mnk_network_patience_ms(source));
+  source->waiting = TRUE;
   int code = av_read_frame(source->format, source->packet);
   if (source->config.kind != MNK_SOURCE_CAMERA && mnk_network_has_moved(source)) {
     av_packet_unref(source->packet);
@@ -181,7 +186,7 @@ void mnk_live_step(MnkSource *source) {
   }
   if (code >= 0) {
     source->read_failures = 0;
-    mnk_interrupt_arm(&source->interrupt, mnk_network_patience_ms(source));
+    source->waiting = FALSE;
     if (source->absence.attempts == 0)
       source->absence.backoff_ms = BACKOFF_MIN_MS;
     mnk_intake_packet(source);

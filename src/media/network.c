@@ -106,6 +106,7 @@ gboolean mnk_network_prepare(MnkSource *source, GError **error) {
   }
   source->policy = mnk_address_policy_new(source->config.outbound_allow, error);
   source->outbound.policy = source->policy;
+  mnk_outbound_arm();
   return source->policy != NULL;
 }
 

@@ -4,7 +4,8 @@
 
 #include "media/source_priv.h"
 
-/* Reads the address and the list; nothing is connected to. */
+/* Reads the address and the list; nothing is connected to. From the first one on only sources
+ * connect out in this process. */
 gboolean mnk_network_prepare(MnkSource *source, GError **error);
 /* Opens demuxer and decoders. */
 gboolean mnk_network_open(MnkSource *source, GError **error);

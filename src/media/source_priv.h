@@ -78,7 +78,9 @@ struct _MnkSource {
   gboolean input_ended;
   guint read_failures;
 
-  MnkAbsence absence; /* live.c */
+  /* live.c */
+  MnkAbsence absence;
+  gboolean waiting; /* for a packet: its deadline runs */
 
   /* network.c */
   MnkAddressPolicy *policy;

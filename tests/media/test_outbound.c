@@ -127,6 +127,32 @@ static void test_playlist(gconstpointer data) {
   }
 }
 
+/* ---- The environment ---- */
+
+/* A proxy would see every address, and connect to whatever it likes. */
+static void test_proxies(void) {
+  g_autoptr(Canary) canary = canary_new();
+  g_autoptr(Server) server = http_server_start(NULL);
+  if (!server)
+    return;
+  g_autofree char *proxy = g_strdup_printf("http://127.0.0.1:%u", canary_port(canary));
+  g_setenv("http_proxy", proxy, TRUE);
+  g_setenv("https_proxy", proxy, TRUE);
+  static const char *const paths[] = {"http://127.0.0.1:%u/plain/mp4",
+                                      "http://127.0.0.1:%u/all.m3u8", "https://127.0.0.1:%u/x"};
+  for (guint i = 0; i < G_N_ELEMENTS(paths); i++) {
+    g_auto(GStrv) parts = g_strsplit(paths[i], "%u", 2);
+    g_autofree char *address = g_strdup_printf("%s%u%s", parts[0], server->port, parts[1]);
+    MnkSourceConfig config = config_for(MNK_SOURCE_HTTP, address, "loopback");
+    g_autoptr(GError) error = try(&config);
+    if (i < 2)
+      g_assert_no_error(error);
+    g_assert_cmpuint(canary_sings(canary), ==, 0);
+  }
+  g_unsetenv("http_proxy");
+  g_unsetenv("https_proxy");
+}
+
 /* ---- Redirects ---- */
 
 static void test_http_redirect(gconstpointer path) {
@@ -303,6 +329,7 @@ int main(int argc, char **argv) {
     g_autofree char *path = g_strdup_printf("/media/outbound/playlist/%s", playlists[i].name);
     g_test_add_data_func(path, GUINT_TO_POINTER(i), test_playlist);
   }
+  g_test_add_func("/media/outbound/proxies", test_proxies);
   g_test_add_data_func("/media/outbound/redirect/http", "/away", test_http_redirect);
   g_test_add_data_func("/media/outbound/redirect/http-later", "/later/tail", test_http_redirect);
   g_test_add_data_func("/media/outbound/redirect/rtsp", GINT_TO_POINTER(FALSE), test_rtsp_redirect);
