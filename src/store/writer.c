@@ -75,8 +75,13 @@ static Outcome failed(MnkWriter *writer) {
   }
 }
 
+/* A store that could not write is well again only by writing; SQLite leaves a row alone that stays
+ * as it is. */
+#define TRY "INSERT INTO meta VALUES ('tries', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
+
 static gboolean begin(MnkWriter *writer, GError **error) {
   return mnk_db_exec(writer->db, "BEGIN IMMEDIATE", error) &&
+         (g_atomic_int_get(&writer->healthy) || mnk_db_exec(writer->db, TRY, error)) &&
          (writer->marked ||
           mnk_db_exec(writer->db, "UPDATE meta SET value = 0 WHERE key = 'clean'", error));
 }
@@ -219,7 +224,6 @@ static gboolean makes_untidy(const Job *job) {
 static void keep_house(MnkWriter *writer) {
   g_autoptr(GPtrArray) none = g_ptr_array_new();
   g_autoptr(GError) error = NULL;
-  writer->marked = writer->marked && g_atomic_int_get(&writer->healthy);
   write_batch(writer, none, &error);
   set_health(writer, error);
 }

@@ -232,6 +232,28 @@ static void test_damaged_pages(void) {
   assert_failure(&place, MNK_STORE_WRITE, "the timeline @ is damaged");
 }
 
+/* A statement that fails in the midst of a transaction takes it back whole. */
+static void test_damaged_schema(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  keep_log_quiet(TRUE);
+  g_autoptr(MnkStore) store = open_store(&place, MNK_STORE_WRITE);
+  run_sql(place.path, "DROP TABLE captions_index");
+  put_text(store, "s", "1", "x");
+  g_autoptr(GError) error = NULL;
+  g_assert_false(mnk_store_flush(store, &error));
+  g_assert_true(g_str_has_suffix(error->message, "no such table: captions_index"));
+  put_stream(store, "t", "a.mp4", 1, FALSE);
+  flush(store);
+  g_assert_true(mnk_store_is_healthy(store));
+  keep_log_quiet(FALSE);
+  g_clear_pointer(&store, mnk_store_close);
+  g_autofree char *captions = ask_sql(place.path, "SELECT count(*) FROM captions");
+  g_autofree char *streams = ask_sql(place.path, "SELECT group_concat(id) FROM streams");
+  g_assert_cmpstr(captions, ==, "0");
+  g_assert_cmpstr(streams, ==, "t");
+}
+
 /* ---- Large files are looked at while they are in use ---- */
 
 static void make_large(const Place *place) {
@@ -441,6 +463,38 @@ static void test_full_file_system(void) {
   g_assert_true(g_str_has_suffix(failure, " cannot grow: the disk is full"));
 }
 
+/* Room that comes back is found without being asked for. */
+static void test_full_file_system_heals(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  if (mount("tmpfs", place.folder, "tmpfs", 0, "size=3m") != 0) {
+    g_test_skip("cannot mount a small file system");
+    return;
+  }
+  keep_log_quiet(TRUE);
+  g_autofree char *ballast = g_build_filename(place.folder, "ballast", NULL);
+  g_autofree char *weight = g_strnfill(2 << 20, 'x');
+  g_assert_true(g_file_set_contents(ballast, weight, 2 << 20, NULL));
+  MnkStore *store = open_store(&place, MNK_STORE_WRITE);
+  put_text(store, "s", "first", "x");
+  flush(store);
+  g_autofree char *failure = fill(store);
+  g_assert_nonnull(failure);
+  g_assert_false(mnk_store_is_healthy(store));
+  g_assert_cmpint(g_remove(ballast), ==, 0);
+  for (guint i = 0; i < 3000 && !mnk_store_is_healthy(store); i++)
+    g_usleep(10000);
+  g_assert_true(mnk_store_is_healthy(store));
+  put_text(store, "s", "last", "x");
+  flush(store);
+  mnk_store_close(store);
+  keep_log_quiet(FALSE);
+  assert_timeline_sound(&place);
+  assert_sound(&place, "%st", "2");
+  g_remove(place.path);
+  g_assert_cmpint(umount2(place.folder, MNT_DETACH), ==, 0);
+}
+
 /* SQLite's own word for it. */
 static void test_page_limit(void) {
   g_auto(Place) place = {0};
@@ -517,6 +571,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/failures/waits-for-reader", test_waits_for_reader);
   g_test_add_func("/failures/damaged-header", test_damaged_header);
   g_test_add_func("/failures/damaged-pages", test_damaged_pages);
+  g_test_add_func("/failures/damaged-schema", test_damaged_schema);
   g_test_add_func("/failures/large-after-crash", test_large_after_crash);
   g_test_add_func("/failures/large-and-damaged", test_large_and_damaged);
   g_test_add_func("/failures/truncated", test_truncated);
@@ -524,6 +579,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/failures/read-only-folder", test_read_only_folder);
   g_test_add_func("/failures/file-size-limit", test_file_size_limit);
   g_test_add_func("/failures/full-file-system", test_full_file_system);
+  g_test_add_func("/failures/full-file-system-heals", test_full_file_system_heals);
   g_test_add_func("/failures/page-limit", test_page_limit);
   g_test_add_func("/failures/goes-on", test_goes_on);
   return g_test_run();

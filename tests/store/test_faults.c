@@ -99,6 +99,25 @@ static void check_fault(int code, const char *end) {
   assert_timeline_sound(&place);
 }
 
+/* That nothing waits to be written does not make a disk well. */
+static void test_stays_ill(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  g_autoptr(GPtrArray) fates = g_ptr_array_new_with_free_func(fate_free);
+  g_autoptr(MnkStore) store = open_store(&place, MNK_STORE_WRITE);
+  wait_for(try_put(store, fates));
+  keep_log_quiet(TRUE);
+  faults_set(SQLITE_FULL);
+  wait_for(try_put(store, fates));
+  for (guint i = 0; i < 25; i++) {
+    g_assert_false(mnk_store_is_healthy(store));
+    g_usleep(100000);
+  }
+  faults_set(SQLITE_OK);
+  wait_until_healthy(store);
+  keep_log_quiet(FALSE);
+}
+
 static void test_full(void) {
   check_fault(SQLITE_FULL, " cannot grow: the disk is full");
 }
@@ -146,6 +165,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/faults/full", test_full);
   g_test_add_func("/faults/read-only", test_read_only);
   g_test_add_func("/faults/broken", test_broken);
+  g_test_add_func("/faults/stays-ill", test_stays_ill);
   g_test_add_func("/faults/anywhere", test_anywhere);
   return g_test_run();
 }

@@ -177,10 +177,11 @@ static void test_records(void) {
   g_assert_cmpstr(ended->spec, ==, "{\"fps\":2}");
   g_assert_cmpuint(ended->captions, ==, 1);
 
-  MnkStreamRecord record = {"s", "b.mp4", NULL, 200, FALSE};
+  MnkStreamRecord record = {"s", "b.mp4", NULL, 200, TRUE};
   mnk_store_put_stream(store, &record, FALSE, NULL, NULL);
   flush(store);
   g_autoptr(MnkStreamRow) again = read_stream(store, "s");
+  g_assert_true(again->resume);
   g_assert_cmpstr(again->source, ==, "b.mp4");
   g_assert_cmpstr(again->spec, ==, "");
   g_assert_cmpint(again->created_us, ==, 200);
