@@ -17,7 +17,7 @@ struct _MnkReading {
   MnkWatchLive live; /* as far as it has been taken over */
   gint live_number;
   gint64 step_ms;
-  gint64 preview_us; /* when the last one was made */
+  gint64 preview_us; /* when the next one is due */
 };
 
 static gint64 step_of(double fps) {
@@ -106,9 +106,12 @@ static void show(MnkReading *reading, const MnkFrame *frame) {
   MnkWatch *watch = reading->watch;
   gint64 now_us = g_get_monotonic_time();
   double fps = reading->live.preview_fps;
-  if (fps <= 0 || (double)(now_us - reading->preview_us) < G_USEC_PER_SEC / fps)
+  if (fps <= 0 || now_us < reading->preview_us)
     return;
-  reading->preview_us = now_us;
+  /* on a grid, so that the rate is kept whatever the source's own; but never two to make up for one
+   */
+  gint64 step_us = (gint64)(G_USEC_PER_SEC / fps);
+  reading->preview_us = MAX(reading->preview_us + step_us, now_us - step_us / 2);
   g_autoptr(GError) error = NULL;
   g_autoptr(GBytes) jpeg = NULL;
   g_autoptr(MnkFrame) rgb =
