@@ -15,7 +15,7 @@ static gboolean decode(char *text, gboolean plus_is_space) {
     if (*from == '%') {
       int high = g_ascii_xdigit_value(from[1]);
       int low = high >= 0 ? g_ascii_xdigit_value(from[2]) : -1;
-      if (low < 0 || (high == 0 && low == 0))
+      if (low < 0)
         return FALSE;
       *to++ = (char)(high << 4 | low);
       from += 3;

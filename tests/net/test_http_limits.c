@@ -157,6 +157,34 @@ static void test_handler_takes_its_time(void) {
   g_assert_cmpuint(mnk_http_server_connections(test->server), ==, 1);
 }
 
+/* ---- The end of a connection ---- */
+
+/* Our half is closed first, and the client's waited for, so that no reset overtakes the answer. */
+static void test_lingers(void) {
+  g_autoptr(TestServer) test = test_server_new(NULL, NULL, NULL);
+  TestClient *client = test_client_new(test);
+  test_client_send_text(client, "nonsense\n");
+  test_client_wait_end(client);
+  g_assert_cmpuint(test_client_answer(client, FALSE, NULL, NULL), ==, 400);
+  g_assert_cmpuint(mnk_http_server_connections(test->server), ==, 1);
+  test_client_free(client);
+  while (mnk_http_server_connections(test->server) > 0)
+    test_turn(1);
+}
+
+/* What a refused client goes on sending is not read for ever. */
+static void test_lingers_not_for_ever(void) {
+  enum { PIECE = 65536, MOST = 1 << 30 };
+  g_autoptr(TestServer) test = test_server_new(NULL, NULL, NULL);
+  g_autoptr(TestClient) client = test_client_new(test);
+  test_client_send_text(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n");
+  g_autofree char *piece = g_strnfill(PIECE, 'x');
+  gsize sent = 0;
+  while (sent < MOST && test_client_send(client, piece, PIECE))
+    sent += PIECE;
+  g_assert_cmpuint(sent, <, 64 << 20);
+}
+
 /* ---- Numbers of connections ---- */
 
 static void expect_refused(TestClient *client, const char *what) {
@@ -391,8 +419,8 @@ static void on_take(MnkRequest *request, gpointer user) {
   g_assert_cmpstr(mnk_request_path(request), ==, "/"); /* good until the handler returns */
 }
 
-static TestClient *take_over(TestServer *test, Other *other) {
-  TestClient *client = test_client_new(test);
+static TestClient *take_over(TestServer *test, Other *other, const char *address) {
+  TestClient *client = test_client_new_to(test, address);
   test_client_send_text(client, GET "behind it");
   test_client_wait_for(client, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
                                "Upgrade: echo\r\n\r\n");
@@ -407,7 +435,7 @@ static TestClient *take_over(TestServer *test, Other *other) {
 static void test_taken(void) {
   Other other = {0};
   g_autoptr(TestServer) test = test_server_new(NULL, on_take, &other);
-  g_autoptr(TestClient) client = take_over(test, &other);
+  g_autoptr(TestClient) client = take_over(test, &other, "127.0.0.1");
   g_assert_cmpint(send(mnk_taken_fd(other.taken), "hello", 5, MSG_NOSIGNAL), ==, 5);
   test_client_wait_for(client, "\r\n\r\nhello");
   mnk_http_server_drain(test->server);
@@ -422,10 +450,32 @@ static void test_taken(void) {
 static void test_taken_cut(void) {
   Other other = {0};
   TestServer *test = test_server_new(NULL, on_take, &other);
-  g_autoptr(TestClient) client = take_over(test, &other);
+  g_autoptr(TestClient) client = take_over(test, &other, "127.0.0.1");
   test_server_free(test);
   g_assert_cmpuint(other.cut, ==, 1);
   test_client_wait_end(client);
+}
+
+/* It counts for its address until it is let go of. */
+static void test_taken_counts(void) {
+  Other other = {0};
+  MnkHttpConfig config = test_config;
+  config.host = "0.0.0.0";
+  config.connections_per_address = 1;
+  g_autofree char *address = other_address();
+  if (!address) {
+    g_test_skip("this machine has only loopback addresses");
+    return;
+  }
+  g_autoptr(TestServer) test = test_server_new(&config, on_take, &other);
+  g_autoptr(TestClient) client = take_over(test, &other, address);
+  g_autoptr(TestClient) more = test_client_new_to(test, address);
+  expect_refused(more, "connections_per_address");
+  mnk_taken_free(other.taken);
+  test->func = NULL;
+  g_autoptr(TestClient) again = test_client_new_to(test, address);
+  test_client_send_text(again, GET);
+  test_client_wait_for(again, "200 OK");
 }
 
 int main(int argc, char **argv) {
@@ -439,6 +489,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/net/http-limits/body-stops", test_body_stops);
   g_test_add_func("/net/http-limits/body-trickles", test_body_trickles);
   g_test_add_func("/net/http-limits/handler-takes-its-time", test_handler_takes_its_time);
+  g_test_add_func("/net/http-limits/lingers", test_lingers);
+  g_test_add_func("/net/http-limits/lingers-not-for-ever", test_lingers_not_for_ever);
   g_test_add_func("/net/http-limits/connections-max", test_connections_max);
   g_test_add_func("/net/http-limits/connections-flood", test_connections_flood);
   g_test_add_func("/net/http-limits/per-address", test_per_address);
@@ -447,5 +499,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/net/http-limits/out-of-descriptors", test_out_of_descriptors);
   g_test_add_func("/net/http-limits/taken", test_taken);
   g_test_add_func("/net/http-limits/taken-cut", test_taken_cut);
+  g_test_add_func("/net/http-limits/taken-counts", test_taken_counts);
   return g_test_run();
 }

@@ -395,6 +395,23 @@ static void test_both_ways(void) {
     test_turn(1);
 }
 
+/* A body that nobody asked for is not the next request when the answer has gone. */
+static void on_stream_at_once(MnkRequest *request, gpointer user) {
+  on_stream(request, user);
+  mnk_writer_end(((Talk *)user)->writer);
+}
+
+static void test_body_not_read(void) {
+  Talk talk = {.backlog_max = 1000};
+  g_autoptr(TestServer) test = test_server_new(NULL, on_stream_at_once, &talk);
+  g_autoptr(TestClient) client = test_client_new(test);
+  test_client_send_text(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\n\r\n"
+                                "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  test_client_wait_end(client);
+  g_assert_true(g_str_has_suffix(client->got->str, "\r\n\r\n0\r\n\r\n"));
+  g_assert_cmpuint(test->seen->len, ==, 1);
+}
+
 /* A whole answer in the middle of a body breaks the body off. */
 static gboolean on_enough(MnkRequest *request, const guint8 *bytes, gsize length, gpointer user) {
   Talk *talk = user;
@@ -460,6 +477,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/net/http-stream/upload-too-large", test_upload_too_large);
   g_test_add_func("/net/http-stream/upload-bad", test_upload_bad);
   g_test_add_func("/net/http-stream/both-ways", test_both_ways);
+  g_test_add_func("/net/http-stream/body-not-read", test_body_not_read);
   g_test_add_func("/net/http-stream/answer-in-body", test_answer_in_body);
   g_test_add_func("/net/http-stream/free-under-way", test_free_under_way);
   return g_test_run();
