@@ -4,6 +4,8 @@
 
 #include "guard.h"
 
+#include <string.h>
+
 /* RFC 4648, section 10, and others. */
 static const struct {
   const char *bytes;
@@ -121,6 +123,56 @@ static void test_no_over_read(void) {
   guard_free(&guard);
 }
 
+/* Around the sizes where vectors begin and end: every byte comes, and the first character that is
+ * not of the alphabet is found where it is, in place too. */
+static void test_long_texts(void) {
+  static const char bad[] = {'=', '-', '_', ' ', '\0',   '@',    '[',   '`',
+                             '{', ':', '.', ',', '\x80', '\xab', '\xff'};
+  g_autofree guint8 *bytes = g_malloc(200);
+  for (guint i = 0; i < 200; i++)
+    bytes[i] = (guint8)(i * 73 + i / 7);
+  for (gsize n = 0; n <= 200; n++) {
+    g_autoptr(GString) text = g_string_new(NULL);
+    gsize length;
+    mnk_base64_encode(bytes, n, text);
+    g_autofree guint8 *room = g_malloc(MAX(mnk_base64_max_decoded(text->len), 1));
+    g_assert_true(mnk_base64_decode(text->str, text->len, room, &length, NULL));
+    g_assert_cmpmem(room, length, bytes, n);
+    for (gsize at = 0; at + 4 < text->len; at++) {
+      g_autoptr(GError) error = NULL;
+      g_autofree guint8 *spoilt = g_memdup2(text->str, text->len);
+      g_autofree char *message =
+          g_strdup_printf("base64: unexpected character at byte %" G_GSIZE_FORMAT, at);
+      spoilt[at] = (guint8)bad[at % sizeof bad];
+      g_assert_false(mnk_base64_decode((const char *)spoilt, text->len, spoilt, &length, &error));
+      g_assert_cmpstr(error->message, ==, message);
+    }
+  }
+}
+
+/* All 256 values at each place of a vector. */
+static void test_alphabet_in_vectors(void) {
+  static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (guint at = 0; at < 32; at++)
+    for (guint value = 0; value < 256; value++) {
+      char text[64];
+      guint8 out[48];
+      gsize length;
+      memset(text, 'A', sizeof text);
+      text[at] = (char)value;
+      const char *known = value ? strchr(alphabet, (int)value) : NULL;
+      g_assert_true(mnk_base64_decode(text, sizeof text, out, &length, NULL) == (known != NULL));
+      if (!known)
+        continue;
+      guint32 group =
+          (guint32)out[at / 4 * 3] << 16 | (guint32)out[at / 4 * 3 + 1] << 8 | out[at / 4 * 3 + 2];
+      g_assert_cmpuint(group >> (18 - 6 * (at % 4)) & 63, ==, (guint)(known - alphabet));
+      out[at / 4 * 3] = out[at / 4 * 3 + 1] = out[at / 4 * 3 + 2] = 0;
+      for (guint i = 0; i < sizeof out; i++)
+        g_assert_cmpuint(out[i], ==, 0);
+    }
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/wire/base64/pairs", test_pairs);
@@ -129,5 +181,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/wire/base64/random", test_random);
   g_test_add_func("/wire/base64/in-place", test_in_place);
   g_test_add_func("/wire/base64/no-over-read", test_no_over_read);
+  g_test_add_func("/wire/base64/long-texts", test_long_texts);
+  g_test_add_func("/wire/base64/alphabet-in-vectors", test_alphabet_in_vectors);
   return g_test_run();
 }
