@@ -378,6 +378,7 @@ static const AccountRow account_rows[] = {
     {"reset,ok", "ok", NULL, 2, 2},
     {"bad-token,ok", "ok", NULL, 2, 2},
     {"ok", "401,ok", NULL, 2, 3},
+    {"ok", "401,401,ok", "refused the key", 2, 2}, /* a token is renewed once, not for ever */
     {"invalid-grant", "ok", "no token for the service account: HTTP 400: Invalid JWT", 1, 0},
     {"503,503,503,503,503,503", "ok", "no token for the service account: HTTP 503", 5, 0},
 };
