@@ -127,6 +127,7 @@ MnkApi *mnk_api_new(const MnkSettings *settings, GError **error) {
   g_autoptr(MnkApi) api = g_new0(MnkApi, 1);
   api->settings = mnk_settings_copy(settings);
   api->starting = TRUE;
+  api->sessions = g_hash_table_new(NULL, NULL);
   api->service = mnk_service_new(api);
   if (!mnk_bind_is_safe(settings, error))
     return NULL;
@@ -135,6 +136,7 @@ MnkApi *mnk_api_new(const MnkSettings *settings, GError **error) {
       !make_language(api, error))
     return NULL;
   api->workers = mnk_workers_new(api->settings);
+  mnk_workers_be_patient(api->workers);
   api->registry = mnk_registry_new(api);
   api->start_timer = g_idle_add(on_begin, api);
   return g_steal_pointer(&api);
@@ -148,6 +150,7 @@ void mnk_api_free(MnkApi *api) {
   g_clear_handle_id(&api->start_timer, g_source_remove);
   g_clear_handle_id(&api->drain_timer, g_source_remove);
   g_clear_pointer(&api->http, mnk_http_server_free);
+  g_clear_pointer(&api->sessions, g_hash_table_unref);
   g_clear_pointer(&api->registry, mnk_registry_free);
   g_clear_pointer(&api->uploads, mnk_uploads_free);
   g_clear_pointer(&api->embedder, mnk_embedder_free);
@@ -233,6 +236,7 @@ static gboolean on_linger(gpointer user) {
 /* Whoever asks until now is told that this server is about to end; from now on nobody is heard. */
 static void on_registry_drained(gpointer user) {
   MnkApi *api = user;
+  mnk_sessions_go_away(api);
   mnk_http_server_drain(api->http);
   api->drain_timer = g_timeout_add(LINGER_STEP_MS, on_linger, api);
 }

@@ -178,6 +178,7 @@ struct _MnkApi {
   MnkUploads *uploads;
   MnkService *service;
   MnkHttpServer *http;
+  GHashTable *sessions; /* of MnkSession: open connections to /ws/stream */
   gboolean starting, draining;
   void (*on_caption)(const MnkCaption *caption, gpointer user);
   gpointer on_caption_user;
@@ -212,6 +213,11 @@ void mnk_registry_drain(MnkRegistry *registry, gint64 timeout_ms, void (*done)(g
 void mnk_registry_write_metrics(MnkRegistry *registry); /* per-stream sums into the registry */
 /* LIVE options have changed. */
 void mnk_registry_reload(MnkRegistry *registry);
+
+/* ---- ws_stream.c ---- */
+
+/* Closes connections to /ws/stream that are still open: the program is about to end. */
+void mnk_sessions_go_away(MnkApi *api);
 
 /* ---- uploads.c ---- */
 

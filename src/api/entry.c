@@ -115,10 +115,12 @@ static void on_opened(const char *info_json, gint64 duration_ms, gpointer user) 
     g_free(entry->video);
     entry->video = g_strdup(info_json);
   }
-  if (entry->state == MNK_STATE_STARTING)
-    set_state(entry, entry->spec.kind == MNK_SPEC_PUSH && entry->client == NULL
-                         ? MNK_STATE_WAITING
-                         : MNK_STATE_RUNNING);
+  if (entry->state != MNK_STATE_STARTING)
+    return;
+  set_state(entry, entry->spec.kind == MNK_SPEC_PUSH && entry->client == NULL ? MNK_STATE_WAITING
+                                                                              : MNK_STATE_RUNNING);
+  if (entry->client != NULL)
+    entry->ready(entry->client);
 }
 
 static void on_batch(const char *memory_summary_json, gpointer user) {
@@ -265,6 +267,7 @@ gboolean mnk_entry_attach(MnkEntry *entry, const MnkAttach *attach, GError **err
   g_clear_handle_id(&entry->wait_timer, g_source_remove);
   entry->client = attach->client;
   entry->evict = attach->evict;
+  entry->ready = attach->ready;
   if (entry->state == MNK_STATE_WAITING)
     set_state(entry, MNK_STATE_RUNNING);
   return TRUE;

@@ -15,6 +15,9 @@ typedef struct {
   gboolean binary;       /* announced by hello */
   gboolean over;         /* nothing more is taken: end, or the stream's own end */
 
+  GBytes *held; /* a frame that came before the stream could take it; the socket waits, too */
+  MnkPushFrame held_frame;
+
   /* acks that wait because the client reads slowly */
   guint acks, frame_count, ack_timer;
   gint64 frame_index; /* of the last of them; -1: it had none */
@@ -46,6 +49,8 @@ void mnk_session_resume(MnkSession *session, MnkPushMessage *message);
 
 void mnk_session_frame(MnkSession *session, const MnkPushMessage *message);
 void mnk_session_packet(MnkSession *session, const guint8 *bytes, gsize length);
+/* The stream takes frames now. */
+void mnk_session_ready(gpointer session);
 /* Acks that wait go out, if there is room. */
 void mnk_session_flush_acks(MnkSession *session);
 

@@ -86,6 +86,7 @@ struct _MnkEntry {
   char *summary;              /* memory_summary of the newest batch, JSON; NULL: none */
   gpointer client;            /* of a pushed stream: its connection; NULL: away */
   void (*evict)(gpointer client);
+  void (*ready)(gpointer client);
   guint wait_timer, free_timer;
   GQueue when_ended; /* of MnkWhenEnded */
 
@@ -120,6 +121,7 @@ gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **er
 typedef struct {
   gpointer client;
   void (*evict)(gpointer client);
+  void (*ready)(gpointer client); /* the stream takes frames, if it did not before */
   MnkKey *key;
   gboolean take_over;
 } MnkAttach;

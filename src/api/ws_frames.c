@@ -47,10 +47,13 @@ static void acknowledge(MnkSession *session, gint64 index, guint buffered) {
 
 /* ---- frames ---- */
 
-/* A stream of its own for a client that has said nothing of one. */
-static gboolean have_entry(MnkSession *session, GError **error) {
+/* A stream of its own for a client that has said nothing of one; not for what is no picture. */
+static gboolean have_entry(MnkSession *session, const guint8 *jpeg, gsize length, GError **error) {
+  MnkJpegInfo info;
   if (session->entry != NULL)
     return TRUE;
+  if (!mnk_jpeg_probe(jpeg, length, &info, error))
+    return FALSE;
   g_auto(MnkSpec) spec = {0};
   g_autofree char *id = mnk_random_id(MNK_SOURCE_PUSH);
   if (!mnk_spec_resolve(session->api, MNK_SOURCE_PUSH, FALSE, &spec, error) ||
@@ -67,8 +70,20 @@ static void show(MnkEntry *entry, const guint8 *jpeg, gsize length) {
   mnk_viewers_show(entry->viewers, picture);
 }
 
+/* The worker has not opened the stream yet: nothing is read until it has. */
+static void hold(MnkSession *session, const MnkPushFrame *frame) {
+  session->held = g_bytes_new(frame->jpeg, frame->length);
+  session->held_frame = *frame;
+  session->held_frame.jpeg = g_bytes_get_data(session->held, NULL);
+  mnk_websocket_pause(session->ws, TRUE);
+}
+
 static void push(MnkSession *session, const MnkPushFrame *frame) {
   g_autoptr(GError) error = NULL;
+  if (session->entry->state == MNK_STATE_STARTING) {
+    hold(session, frame);
+    return;
+  }
   MnkEntry *entry = session->entry;
   guint buffered = 0;
   gint64 now_us = mnk_clock_mono_us(mnk_clock_system());
@@ -78,13 +93,23 @@ static void push(MnkSession *session, const MnkPushFrame *frame) {
     return;
   }
   if (!mnk_entry_push(entry, frame, &buffered, &error)) {
-    gboolean picture = g_str_has_prefix(error->message, "the JPEG") ||
-                       g_error_matches(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED);
+    /* what is wrong with a frame is its time or its picture */
+    gboolean picture = error->domain == MNK_ERROR && error->code != MNK_ERROR_USAGE &&
+                       !g_str_has_prefix(error->message, "timestamp");
     mnk_session_error(session, error, picture && !session->binary ? "image_base64" : NULL);
     return;
   }
   show(entry, frame->jpeg, frame->length);
   acknowledge(session, frame->index, buffered);
+}
+
+void mnk_session_ready(gpointer user) {
+  MnkSession *session = user;
+  g_autoptr(GBytes) held = g_steal_pointer(&session->held);
+  if (held == NULL || session->ws == NULL)
+    return;
+  push(session, &session->held_frame);
+  mnk_websocket_pause(session->ws, FALSE);
 }
 
 static void refuse(MnkSession *session, const GError *error, const char *field) {
@@ -120,8 +145,8 @@ void mnk_session_frame(MnkSession *session, const MnkPushMessage *message) {
                         .arrival_us = mnk_clock_wall_us(mnk_clock_system())};
   if (!decode(session, message, &frame.jpeg, &frame.length, &error))
     refuse(session, error, "image_base64");
-  else if (!have_entry(session, &error))
-    refuse(session, error, NULL);
+  else if (!have_entry(session, frame.jpeg, frame.length, &error))
+    refuse(session, error, error->domain == MNK_STATUS_ERROR ? NULL : "image_base64");
   else
     push(session, &frame);
 }
@@ -133,7 +158,7 @@ void mnk_session_packet(MnkSession *session, const guint8 *bytes, gsize length) 
     g_set_error_literal(&error, MNK_ERROR, MNK_ERROR_USAGE,
                         "binary messages must be announced by a hello message with binary true");
   if (error != NULL || !mnk_packet_read(bytes, length, &header, &error) ||
-      !have_entry(session, &error)) {
+      !have_entry(session, bytes + MNK_PACKET_HEADER, header.length, &error)) {
     refuse(session, error, NULL);
     return;
   }

@@ -62,15 +62,17 @@ static void answer_resume(MnkSession *session, guint64 last_seq) {
 
 /* ---- in the store ---- */
 
-static guint64 number_of(const char *id) {
-  guint64 number = 0;
-  return g_ascii_string_to_unsigned(id, 10, 0, G_MAXUINT64, &number, NULL) ? number : 0;
+/* -1: none */
+static gint64 number_of(const char *id) {
+  gint64 number = 0;
+  return g_ascii_string_to_signed(id, 10, 0, G_MAXINT64, &number, NULL) ? number : -1;
 }
 
 /* The seq that a client has reached whose last caption is this one. A caption that was never kept
  * is stood in for by those before it. */
 static gboolean find_seq(MnkStore *store, Open *open, GError **error) {
-  guint64 wanted = number_of(open->caption_id), seq = 0, reached = 0;
+  gint64 wanted = number_of(open->caption_id);
+  guint64 seq = 0, reached = 0;
   guint n;
   do {
     g_autoptr(GPtrArray) page = mnk_store_captions_since(store, open->id, seq, SCAN_PAGE, error);
@@ -81,7 +83,7 @@ static gboolean find_seq(MnkStore *store, Open *open, GError **error) {
       const MnkCaption *caption = g_ptr_array_index(page, i);
       seq = caption->seq;
       if (g_str_equal(caption->id, open->caption_id) ||
-          (wanted > 0 && number_of(caption->id) <= wanted))
+          (wanted >= 0 && number_of(caption->id) >= 0 && number_of(caption->id) <= wanted))
         reached = seq;
     }
   } while (n == SCAN_PAGE);
@@ -204,15 +206,15 @@ static void start(Open *open) {
 /* ---- messages ---- */
 
 static gboolean may_open(MnkSession *session, const char *id, GError **error) {
-  if (session->entry != NULL) {
-    g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE,
-                "this connection is that of the stream \"%s\" already", session->entry->id);
+  if (id != NULL && !mnk_stream_id_is_valid(id)) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_USAGE,
+                        "stream must be an id of 1 to 64 letters, digits, '-' and '_'");
     return FALSE;
   }
-  if (id == NULL || mnk_stream_id_is_valid(id))
+  if (session->entry == NULL)
     return TRUE;
-  g_set_error_literal(error, MNK_ERROR, MNK_ERROR_USAGE,
-                      "stream must be an id of 1 to 64 letters, digits, '-' and '_'");
+  g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE,
+              "this connection is that of the stream \"%s\" already", session->entry->id);
   return FALSE;
 }
 
@@ -231,8 +233,8 @@ static gboolean hello(MnkSession *session, MnkPushMessage *message, GError **err
   if (!mnk_json_get_string(root, "stream", MNK_JSON_OPTIONAL, 256, &id, error) ||
       !mnk_json_get_bool(root, "binary", MNK_JSON_OPTIONAL, &binary, error) ||
       !mnk_json_get_object(root, "params", MNK_JSON_OPTIONAL, &params, error) ||
-      !may_open(session, id, error) ||
-      (params != NULL && !mnk_params_apply(settings, params, FALSE, error)))
+      (params != NULL && !mnk_params_apply(settings, params, FALSE, error)) ||
+      !may_open(session, id, error))
     return FALSE;
   session->binary = binary;
   mnk_settings_free(session->settings);

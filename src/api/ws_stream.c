@@ -19,7 +19,10 @@ static char *member_of(const char *message) {
   static const char *const MEMBERS[] = {"type",   "frame_index", "timestamp",       "image_base64",
                                         "stream", "binary",      "last_caption_id", "last_seq",
                                         "params"};
-  g_autofree char *word = g_strndup(message, strcspn(message, " :"));
+  /* "timestamp is missing", "JSON: \"stream\" must be ...", "JSON: the member \"stream\" is ..." */
+  const char *quoted = g_str_has_prefix(message, "JSON: ") ? strchr(message, '"') : NULL;
+  const char *start = quoted != NULL ? quoted + 1 : message;
+  g_autofree char *word = g_strndup(start, strcspn(start, quoted != NULL ? "\"" : " :"));
   for (guint i = 0; i < G_N_ELEMENTS(MEMBERS); i++)
     if (g_str_equal(word, MEMBERS[i]))
       return g_steal_pointer(&word);
@@ -100,7 +103,11 @@ static void evict(gpointer client) {
 gboolean mnk_session_join(MnkSession *session, MnkEntry *entry, gint64 since, gboolean take_over,
                           GError **error) {
   static const MnkReaderEvents READER = {reader_send, reader_cut, reader_end};
-  MnkAttach attach = {session, evict, session->key, take_over};
+  MnkAttach attach = {.client = session,
+                      .evict = evict,
+                      .ready = mnk_session_ready,
+                      .key = session->key,
+                      .take_over = take_over};
   if (!mnk_entry_attach(entry, &attach, error))
     return FALSE;
   session->entry = mnk_entry_ref(entry);
@@ -233,6 +240,7 @@ static void on_writable(MnkWebSocket *ws, gpointer user) {
 
 static void on_closed(MnkWebSocket *ws, guint code, const char *reason, gpointer user) {
   MnkSession *session = user;
+  g_hash_table_remove(session->api->sessions, session);
   session->ws = NULL;
   session->over = TRUE;
   g_clear_handle_id(&session->ack_timer, g_source_remove);
@@ -248,6 +256,7 @@ MnkSession *mnk_session_ref(MnkSession *session) {
 void mnk_session_unref(MnkSession *session) {
   if (session == NULL || --session->refs > 0)
     return;
+  g_clear_pointer(&session->held, g_bytes_unref);
   mnk_settings_free(session->settings);
   if (session->key != NULL)
     mnk_key_unref(session->key);
@@ -267,4 +276,16 @@ void mnk_handle_ws_stream(MnkCall *call) {
   session->ws = mnk_request_upgrade(call->request, NULL, &config, &SOCKET, session);
   if (session->ws == NULL)
     mnk_session_unref(session);
+  else
+    g_hash_table_add(call->api->sessions, session);
+}
+
+void mnk_sessions_go_away(MnkApi *api) {
+  g_autoptr(GList) sessions = g_hash_table_get_keys(api->sessions);
+  for (GList *at = sessions; at != NULL; at = at->next) {
+    MnkSession *session = at->data;
+    if (session->ws != NULL && !session->over)
+      mnk_websocket_close(session->ws, MNK_WS_GOING_AWAY, "the server is going down");
+    session->over = TRUE;
+  }
 }

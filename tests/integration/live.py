@@ -169,9 +169,18 @@ def wait_until(what, probe):
     raise AssertionError(f"{what} does not come")
 
 
+def keep_pace(server, name, clock_ms):
+    """Waits until the stream has seen what lies at clock_ms, so that nothing has to be dropped."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        status, stream, _ = server.request("GET", f"/v1/streams/{name}")
+        if status == 200 and (stream["clock_ms"] >= clock_ms or stream["state"] == "ended"):
+            return
+        time.sleep(0.01)
+
+
 # ---- pictures ----
 
-COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (40, 50, 220), "grey": (128, 128, 128)}
 _pictures = {}
 
 
