@@ -10,7 +10,7 @@ static gboolean has_range(const MnkField *field) {
 }
 
 static double string_max(const MnkField *field) {
-  return field->max > 0 ? field->max : STRING_MAX;
+  return field->max > 0 ? field->max : (double)STRING_MAX;
 }
 
 /* What the member must be. Caller frees. */

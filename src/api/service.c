@@ -231,7 +231,7 @@ static const MnkField token_body[] = {
     {"scope", MNK_FIELD_ENUM, TRUE, 0, 0, "read|ingest|ask|admin", "What the token is good for."},
     {"stream", MNK_FIELD_STRING, FALSE, 1, 64, NULL,
      "The one stream it is good for; default: any."},
-    {NULL},
+    {.name = NULL},
 };
 
 const MnkRoute mnk_routes_service[] = {
@@ -246,5 +246,5 @@ const MnkRoute mnk_routes_service[] = {
      "This description", get_openapi, FALSE},
     {"POST", "/v1/tokens", MNK_SCOPE_NONE, NULL, token_body, 201, "Token",
      "Makes a short-lived token for URLs; takes a key with the scope asked for", post_token, FALSE},
-    {NULL},
+    {.method = NULL},
 };

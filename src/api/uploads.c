@@ -465,5 +465,5 @@ const MnkRoute mnk_routes_uploads[] = {
      get_uploads, FALSE},
     {"DELETE", "/v1/uploads/{id}", MNK_SCOPE_INGEST, NULL, NULL, 204, NULL, "Deletes an upload",
      delete_upload, FALSE},
-    {NULL},
+    {.method = NULL},
 };

@@ -13,12 +13,12 @@ static const MnkField table[] = {
     {"from", MNK_FIELD_TIME, FALSE, 0, 0, NULL, NULL},
     {"format", MNK_FIELD_ENUM, FALSE, 0, 0, "json|vtt|srt", NULL},
     {"params", MNK_FIELD_PARAMS, FALSE, 0, 0, NULL, NULL},
-    {NULL},
+    {.name = NULL},
 };
 static const MnkField strict[] = {
     {"source", MNK_FIELD_STRING, TRUE, 1, 100, NULL, NULL},
     {"params", MNK_FIELD_PARAMS, FALSE, 0, 0, NULL, NULL},
-    {NULL},
+    {.name = NULL},
 };
 
 static void test_text(void) {

@@ -11,13 +11,13 @@ static const MnkRoute first[] = {
     {.method = "POST", .pattern = "/v1/streams", .handle = nothing},
     {.method = "GET", .pattern = "/v1/streams/{id}", .handle = nothing},
     {.method = "PATCH", .pattern = "/v1/streams/{id}", .handle = nothing},
-    {NULL},
+    {.method = NULL},
 };
 static const MnkRoute second[] = {
     {.method = "DELETE", .pattern = "/v1/streams/{id}", .handle = nothing},
     {.method = "GET", .pattern = "/v1/streams/{id}/frames/{rest}", .handle = nothing},
     {.method = "DELETE", .pattern = "/v1/uploads/{id}", .handle = nothing},
-    {NULL},
+    {.method = NULL},
 };
 static const MnkRoute *const tables[] = {first, second, NULL};
 
@@ -139,8 +139,7 @@ static const char *const hostile[] = {
     "-->",
     "\xc3\xa9",
     "\xe3\x82\xab",
-    "\xe2\x80\xae"
-    "a",
+    "\xe2\x80\xae_",
     "\xe2\x80\x8b",
     "\xef\xbc\x8f",
     "\xef\xbc\x8e\xef\xbc\x8e",
