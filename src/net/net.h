@@ -1,5 +1,5 @@
-/* net: HTTP/1.1 and WebSocket server, WebSocket and HTTP clients. The libraries behind them
- * (wslay, libcurl) are seen by this folder alone; the HTTP server is the project's own.
+/* net: HTTP/1.1 and WebSocket server, WebSocket and HTTP clients. libcurl, behind the
+ * HTTP client, is seen by this folder alone; HTTP/1.1 and WebSocket are the project's own.
  *
  * Everything lives in the thread-default main context of the thread that made it, is called from
  * there, and calls back from there; nothing in it blocks. */

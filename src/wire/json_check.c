@@ -174,7 +174,7 @@ GString *mnk_json_unescape(const char *text, gsize length) {
     const char *from = text + walk.at;
     const char *backslash = memchr(from, '\\', length - walk.at);
     gsize plain = backslash ? (gsize)(backslash - from) : length - walk.at;
-    gunichar character;
+    gunichar character = 0;
     g_string_append_len(out, from, (gssize)plain);
     walk.at += plain;
     if (backslash && check_escape(&walk, &character))
