@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from live import PATIENCE, Server, wait_until
+from live import PATIENCE, Client, Server, frame, jpeg, wait_until
 from tap import PROGRAM, Case, Skip, check_sanitizers, contains, equal, main
 
 SECURITY = {
@@ -494,6 +494,25 @@ def test_drain(case: Case):
     error_of(server.request("POST", "/v1/uploads", b"x"), 503, "unavailable")
     equal(server.request("GET", "/v1/streams")[0], 200, "what is there can still be read")
     equal(ended(server), 0)
+
+def test_words_at_the_end(case: Case):
+    server = Server(case)
+    with Client(server) as client, Client(server) as quiet:
+        client.say(type="hello", stream="door")
+        client.hear_type("hello")
+        client.send(frame(0, 0.0, jpeg("red")))
+        client.hear_type("ack")
+        with server.events("/v1/streams/door/events") as events:
+            server.process.send_signal(signal.SIGTERM)
+            heard = [name for name, _, _ in events]
+            equal(heard[-1], "bye")
+            assert "caption" in heard, heard
+        client.drain()
+        assert client.of("caption"), client.messages
+        quiet.drain()
+        equal((client.code, quiet.code), (1001, 1001))
+    equal(ended(server), 0)
+
 
 
 def test_a_second_interrupt(case: Case):
