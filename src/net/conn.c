@@ -126,6 +126,7 @@ void mnk_conn_destroy(MnkConn *conn) {
 
 /* Answers what cannot become a request, and ends: the framing is not to be trusted any more. */
 static void conn_refuse(MnkConn *conn, guint status, const char *message, const char *field) {
+  mnk_server_count_refused(status);
   g_autoptr(GString) body = g_string_new(NULL);
   mnk_answer_write_error(body, status, message, field);
   g_autoptr(GString) answer = g_string_new(NULL);
@@ -254,7 +255,7 @@ static gboolean conn_send(MnkConn *conn) {
     conn->out_due = 0;
   else if (sent > 0)
     conn->out_due = due_in_ms(conn->server->config.body_idle_timeout_ms);
-  return sent > 0;
+  return sent > 0 && result != MNK_SEND_TURN;
 }
 
 void mnk_conn_flush(MnkConn *conn) {

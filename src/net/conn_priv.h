@@ -174,6 +174,8 @@ struct _MnkHttpServer {
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 const char *mnk_server_date(MnkHttpServer *server);
+/* In the metrics: what was turned away before it became a request. */
+void mnk_server_count_refused(guint status);
 void mnk_server_forget_peer(MnkHttpServer *server, const MnkPeer *peer);
 
 #endif

@@ -41,6 +41,15 @@ const char *mnk_server_date(MnkHttpServer *server) {
 
 /* ---- Who connects ---- */
 
+void mnk_server_count_refused(guint status) {
+  g_autofree char *label = g_strdup_printf("status=\"%u\"", status);
+  mnk_metric_add(mnk_counter("http_refused_total",
+                             "What was turned away before it became a request: broken, too slow, "
+                             "too large, too many",
+                             label),
+                 1);
+}
+
 static void peer_init(MnkPeer *peer, const Address *address) {
   struct in_addr v4 = address->in.sin_addr;
   struct in6_addr v6 = address->in6.sin6_addr;
@@ -91,10 +100,12 @@ static void server_take(MnkHttpServer *server, int fd, const Address *address) {
     refuse = "this address has as many connections as connections_per_address allows";
   if (refuse)
     mnk_debug("net", NULL, "event=refused address=%s reason=\"%s\"", peer.text, refuse);
-  if (refuse && server->refused >= REFUSED_MAX)
+  if (refuse && server->refused >= REFUSED_MAX) {
+    mnk_server_count_refused(503);
     close(fd);
-  else
-    mnk_conn_new(server, fd, &peer, refuse);
+    return;
+  }
+  mnk_conn_new(server, fd, &peer, refuse);
 }
 
 static void server_on_connection(guint32 events, gpointer user) {

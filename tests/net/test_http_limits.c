@@ -224,6 +224,8 @@ static void test_connections_max(void) {
 /* A flood beyond the limit is closed without much ado, and does not hold descriptors. */
 static void test_connections_flood(void) {
   enum { FLOOD = 200 };
+  MnkMetric *refused = mnk_counter("http_refused_total", "", "status=\"503\"");
+  double before = mnk_metric_value(refused);
   MnkHttpConfig config = test_config;
   config.connections_max = 1;
   g_autoptr(TestServer) test = test_server_new(&config, NULL, NULL);
@@ -241,6 +243,7 @@ static void test_connections_flood(void) {
   }
   g_assert_cmpuint(answered, >, 0);
   g_assert_cmpuint(answered, <, FLOOD);
+  g_assert_cmpfloat(mnk_metric_value(refused) - before, ==, FLOOD);
   test_client_send_text(first, GET);
   test_client_wait_for(first, "200 OK");
 }
