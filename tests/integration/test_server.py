@@ -1,8 +1,10 @@
 """The server itself: health, rights, uploads, reload and its end; what streams do is tested elsewhere."""
+import concurrent.futures
 import http.client
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -357,6 +359,39 @@ def test_an_upload_that_breaks_off(case: Case):
         client.sendall(b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000)
         wait_until("the partial file", lambda: list(folder.iterdir()))
     assert not list(folder.iterdir()), "the server's end leaves none either"
+
+
+def test_an_upload_that_cannot_be_written(case: Case):
+    folder = case.folder / "data" / "manako" / "uploads"
+    with Server(case) as server:
+        pid, (soft, hard) = server.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (64 << 10, hard))
+        try:
+            contains(error_of(server.request("POST", "/v1/uploads", b"x" * (1 << 20)), 503, "unavailable"), "large")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # answered while the body was on its way
+        wait_until("no partial files", lambda: not list(folder.iterdir()))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+        equal(server.request("POST", "/v1/uploads", b"x" * (1 << 20))[0], 201)
+
+
+def test_many_uploads_at_once(case: Case):
+    with Server(case) as server:
+        contents = [os.urandom(300000 + number) for number in range(12)]
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            made = list(pool.map(lambda c: server.request("POST", "/v1/uploads", c), contents))
+        for content, (status, upload, _) in zip(contents, made):
+            equal(status, 201)
+            equal((case.folder / "data" / "manako" / "uploads" / upload["name"]).read_bytes(), content, "content")
+        idle = []
+        for _ in range(16):
+            client = socket.create_connection(("127.0.0.1", server.port))
+            client.sendall(b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
+            idle.append(client)
+        wait_until("a refusal", lambda: server.request("POST", "/v1/uploads", b"x")[0] == 503)
+        for client in idle:
+            client.close()
+        wait_until("room again", lambda: server.request("POST", "/v1/uploads", b"x")[0] == 201)
 
 
 # ---- reload ----
