@@ -14,7 +14,7 @@
 
 enum {
   SCANS_MAX = 100, /* encoders write about ten; each costs a walk over the whole picture */
-  GREY_SIDE = 64,  /* a thumbnail's picture keeps at least so many pixels on its short side */
+  SIDE_MAX = 256,  /* of a thumbnail */
   SHRINK_MAX = 8,
 };
 
@@ -37,12 +37,25 @@ MnkJpegReader *mnk_jpeg_reader_new(void) {
   return g_new0(MnkJpegReader, 1);
 }
 
+static void drop_turbo(MnkJpegReader *reader) {
+  if (reader->turbo)
+    tjDestroy(reader->turbo);
+  reader->turbo = NULL;
+}
+
 void mnk_jpeg_reader_free(MnkJpegReader *reader) {
   if (!reader)
     return;
-  if (reader->turbo)
-    tjDestroy(reader->turbo);
+  drop_turbo(reader);
   g_free(reader);
+}
+
+/* TurboJPEG does not forget a header that it failed to read: the next picture would go on with it.
+ * So the decompressor goes, too. */
+static void fail_damaged(MnkJpegReader *reader, GError **error) {
+  g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "The JPEG is damaged: %s",
+              tjGetErrorStr2(reader->turbo));
+  drop_turbo(reader);
 }
 
 /* ---- The header ---- */
@@ -95,8 +108,7 @@ static gboolean open_jpeg(MnkJpegReader *reader, Jpeg *jpeg, guint64 max_pixels,
   if (tjDecompressHeader3(reader->turbo, jpeg->bytes, jpeg->length, &jpeg->width, &jpeg->height,
                           &jpeg->sampling, &jpeg->colours) != 0 &&
       tjGetErrorCode(reader->turbo) != TJERR_WARNING) {
-    g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "The JPEG is damaged: %s",
-                tjGetErrorStr2(reader->turbo));
+    fail_damaged(reader, error);
     return FALSE;
   }
   jpeg->orientation = mnk_orientation_from_exif(info.exif_orientation);
@@ -181,12 +193,12 @@ static AVFrame *decode(MnkJpegReader *reader, const Jpeg *jpeg, enum AVPixelForm
     return g_steal_pointer(&pixels);
   if (!has_end(jpeg)) {
     g_set_error_literal(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "The JPEG is cut off");
+    drop_turbo(reader);
     return NULL;
   }
   if (tjGetErrorCode(reader->turbo) == TJERR_WARNING)
     return g_steal_pointer(&pixels);
-  g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "The JPEG is damaged: %s",
-              tjGetErrorStr2(reader->turbo));
+  fail_damaged(reader, error);
   return NULL;
 }
 
@@ -194,23 +206,91 @@ static gboolean is_upright(MnkOrientation orientation) {
   return !orientation.transpose && !orientation.flip_x && !orientation.flip_y;
 }
 
-/* ---- What is asked for ---- */
+/* ---- Thumbnails ---- */
+
+/* Where the cells of a grid begin on a line of pixels: after so many, and a part of the next. */
+typedef struct {
+  int pixel[SIDE_MAX + 1];
+  float part[SIDE_MAX + 1];
+} Grid;
+
+static void lay_grid(Grid *grid, int pixels, int side) {
+  for (int i = 0; i <= side; i++) {
+    double at = (double)i * pixels / side;
+    grid->pixel[i] = MIN((int)at, pixels - 1);
+    grid->part[i] = (float)(at - grid->pixel[i]);
+  }
+}
+
+/* The sum of each cell of a row; before: room for as many sums as the row has pixels. */
+static void sum_row(const guint8 *row, int width, const Grid *grid, int side, guint32 *before,
+                    float *cells) {
+  guint32 sum = 0;
+  for (int x = 0; x < width; x++) {
+    before[x] = sum;
+    sum += row[x];
+  }
+  float last = 0;
+  for (int i = 0; i < side; i++) {
+    int next = grid->pixel[i + 1];
+    float until = (float)before[next] + grid->part[i + 1] * (float)row[next];
+    cells[i] = until - last;
+    last = until;
+  }
+}
+
+/* Means over the cells of a grid; pixels that lie in two cells count for each by their part. Points
+ * of it, as mnk_frame_thumbnail takes them from large pictures, are too coarse in one that has
+ * hardly more pixels than the grid has cells. */
+static gboolean average(const AVFrame *grey, int side, guint8 *out) {
+  g_autofree guint32 *before = g_try_new(guint32, (gsize)grey->width);
+  Grid across, down;
+  float line[SIDE_MAX];
+  if (!before)
+    return FALSE;
+  lay_grid(&across, grey->width, side);
+  lay_grid(&down, grey->height, side);
+  const float one = (float)side * (float)side / ((float)grey->width * (float)grey->height);
+  for (int j = 0, known = -1; j < side; j++) {
+    float sums[SIDE_MAX] = {0};
+    for (int y = down.pixel[j]; y <= down.pixel[j + 1]; y++) {
+      float from = y == down.pixel[j] ? down.part[j] : 0;
+      float until = y == down.pixel[j + 1] ? down.part[j + 1] : 1;
+      if (y != known)
+        sum_row(grey->data[0] + (gssize)y * grey->linesize[0], grey->width, &across, side, before,
+                line);
+      known = y;
+      for (int i = 0; i < side; i++)
+        sums[i] += line[i] * (until - from);
+    }
+    for (int i = 0; i < side; i++)
+      *out++ = (guint8)MIN(sums[i] * one + 0.5f, 255);
+  }
+  return TRUE;
+}
 
 gboolean mnk_jpeg_reader_thumbnail(MnkJpegReader *reader, const guint8 *bytes, gsize length,
                                    guint64 max_pixels, guint8 *luma, int side, GError **error) {
+  g_return_val_if_fail(side > 0 && side <= SIDE_MAX, FALSE);
   Jpeg jpeg = {.bytes = bytes, .length = length};
+  guint8 coded[SIDE_MAX * SIDE_MAX];
   if (!open_jpeg(reader, &jpeg, max_pixels, error))
     return FALSE;
-  int shrink = shrink_for(MIN(jpeg.width, jpeg.height), MAX(side, GREY_SIDE));
-  AVFrame *grey = decode(reader, &jpeg, AV_PIX_FMT_GRAY8, shrink, error);
+  /* Two pixels a cell: at fewer, what the reduced transform leaves of finer detail shows. */
+  int shrink = shrink_for(MIN(jpeg.width, jpeg.height), 2 * side);
+  g_autoptr(AVFrame) grey = decode(reader, &jpeg, AV_PIX_FMT_GRAY8, shrink, error);
   if (!grey)
     return FALSE;
-  g_autoptr(MnkFrame) frame = mnk_frame_take_decoded(grey, jpeg.orientation, (AVRational){1, 1});
-  if (mnk_frame_thumbnail(frame, luma, side, side))
-    return TRUE;
-  g_set_error_literal(error, MNK_ERROR, MNK_ERROR_LIMIT, "No memory for a thumbnail");
-  return FALSE;
+  if (!average(grey, side, coded)) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_LIMIT, "No memory for a thumbnail");
+    return FALSE;
+  }
+  MnkPlane plane = {luma, side, side, side};
+  mnk_orientation_place(jpeg.orientation, coded, side, 0, side, 1, &plane);
+  return TRUE;
 }
+
+/* ---- Whole pictures ---- */
 
 /* libswscale has fast code for scaling planes and for turning planes into RGB of the same size, but
  * none for both at once: two passes take a third of the time of one. */

@@ -166,7 +166,7 @@ static gboolean take_pushed(Worker *worker, MnkWatch *watch, const MnkMessage *m
   const MnkJsonValue *value = json != NULL ? mnk_json_root(json) : NULL;
   gint64 slot, length, pts_ms, arrival_us;
   if (json == NULL ||
-      !mnk_json_get_int(value, "slot", MNK_JSON_REQUIRED, 0, MNK_INBOX_SLOTS - 1, &slot, error) ||
+      !mnk_json_get_int(value, "slot", MNK_JSON_REQUIRED, 1, MNK_INBOX_SLOTS - 1, &slot, error) ||
       !mnk_json_get_int(value, "length", MNK_JSON_REQUIRED, 1, MNK_INBOX_SLOT_SIZE, &length,
                         error) ||
       !mnk_json_get_int(value, "pts_ms", MNK_JSON_REQUIRED, 0, LATEST_MS, &pts_ms, error) ||

@@ -37,6 +37,7 @@ Peer *peer_new(void) {
   peer->channel = mnk_channel_new(fds[0]);
   peer->slots = mnk_slots_new(MNK_SLOTS, MNK_SLOT_SIZE, NULL);
   peer->inbox = mnk_slots_new(MNK_INBOX_SLOTS, MNK_INBOX_SLOT_SIZE, NULL);
+  g_assert_cmpint(mnk_slots_acquire(peer->inbox), ==, 0); /* the black box */
   g_queue_init(&peer->messages);
   peer->thread = g_thread_new("worker", run, GINT_TO_POINTER(fds[1]));
   say_hello(peer);
