@@ -184,6 +184,15 @@ char *mnk_random_id(const char *stem) {
   return g_strdup_printf("%.*s-%s", ID_MAX - RANDOM_LETTERS - 1, stem, tail);
 }
 
+/* An address may hold secrets anywhere but in its host. */
+static char *stem_of_url(const char *text, GError **error) {
+  g_autoptr(MnkUrl) url = mnk_url_parse(text, error);
+  if (url == NULL)
+    return NULL;
+  g_autofree char *stem = g_strndup(url->host, ID_MAX);
+  return g_strdup(g_strcanon(stem, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-", '_'));
+}
+
 char *mnk_registry_stem(MnkRegistry *registry, const MnkSpec *spec, const MnkSettings *settings,
                         GError **error) {
   static const MnkStreamEvents NONE = {0};
@@ -194,7 +203,10 @@ char *mnk_registry_stem(MnkRegistry *registry, const MnkSpec *spec, const MnkSet
                             .settings = settings,
                             .trusted = spec->trusted};
   g_autoptr(MnkStream) trial = mnk_stream_new(&config, &NONE, NULL, error);
-  return trial != NULL ? g_strdup(mnk_stream_id(trial)) : NULL;
+  if (trial == NULL)
+    return NULL;
+  gboolean is_url = spec->kind == MNK_SPEC_RTSP || spec->kind == MNK_SPEC_HTTP;
+  return is_url ? stem_of_url(spec->open, error) : g_strdup(mnk_stream_id(trial));
 }
 
 gboolean mnk_registry_has_room(MnkRegistry *registry, GError **error) {
