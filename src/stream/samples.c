@@ -53,26 +53,39 @@ static MnkSample *take_out(MnkBacklog *backlog, MnkSampleKind kind, gboolean new
   return sample;
 }
 
-/* What gives way, which may be the sample itself, or NULL. */
-static MnkSample *store(MnkBacklog *backlog, MnkSample *sample) {
+/* Called with the lock held. */
+static gboolean is_full(const MnkBacklog *backlog, MnkSampleKind kind) {
+  return backlog->counts[kind] >= backlog->max[kind];
+}
+
+/* Moves what gives way, the sample itself when the backlog is closed, to gone. */
+static void store(MnkBacklog *backlog, MnkSample *sample, GQueue *gone) {
   g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&backlog->lock);
   MnkSampleKind kind = sample->kind;
-  while (backlog->wait && kind != MNK_SAMPLE_MARK && !backlog->closed &&
-         backlog->counts[kind] >= backlog->max[kind])
+  while (backlog->wait && kind != MNK_SAMPLE_MARK && !backlog->closed && is_full(backlog, kind))
     g_cond_wait(&backlog->has_room, &backlog->lock);
-  if (backlog->closed)
-    return sample;
-  MnkSample *victim = NULL;
-  if (backlog->counts[kind] >= backlog->max[kind])
-    victim = take_out(backlog, kind, kind == MNK_SAMPLE_MARK);
+  if (backlog->closed) {
+    g_queue_push_tail(gone, sample);
+    return;
+  }
+  while (is_full(backlog, kind))
+    g_queue_push_tail(gone, take_out(backlog, kind, kind == MNK_SAMPLE_MARK));
   g_queue_push_tail(&backlog->samples, sample);
   backlog->counts[kind]++;
-  return victim;
 }
 
 guint mnk_backlog_push(MnkBacklog *backlog, MnkSample *sample) {
-  g_autoptr(MnkSample) victim = store(backlog, sample);
-  return victim != NULL && victim->kind != MNK_SAMPLE_MARK ? 1 : 0;
+  gboolean counts = sample->kind != MNK_SAMPLE_MARK;
+  GQueue gone = G_QUEUE_INIT;
+  store(backlog, sample, &gone);
+  guint n = counts ? gone.length : 0;
+  g_queue_clear_full(&gone, (GDestroyNotify)(void (*)(void))mnk_sample_free);
+  return n;
+}
+
+void mnk_backlog_set_max(MnkBacklog *backlog, guint max_frames) {
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&backlog->lock);
+  backlog->max[MNK_SAMPLE_FRAME] = max_frames;
 }
 
 MnkSample *mnk_backlog_pop(MnkBacklog *backlog, gboolean frames) {

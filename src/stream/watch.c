@@ -59,6 +59,8 @@ void mnk_watch_wake_looker(MnkWatch *watch) {
 
 void mnk_watch_queue(MnkWatch *watch, MnkSample *sample) {
   MnkSampleKind kind = sample->kind;
+  if (watch->pushing != NULL)
+    mnk_backlog_set_max(watch->backlog, mnk_budget_is_tight(watch->place->budget) ? 1 : MAX_PUSHED);
   guint dropped = mnk_backlog_push(watch->backlog, sample);
   if (dropped > 0) {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&watch->lock);

@@ -77,6 +77,10 @@ static gboolean fits(const MnkBudget *budget, gsize length) {
   return g_atomic_int_get(&budget->kib) + kib_of(length) <= MNK_BUDGET_KIB;
 }
 
+gboolean mnk_budget_is_tight(const MnkBudget *budget) {
+  return g_atomic_int_get(&budget->kib) > MNK_BUDGET_KIB / 16;
+}
+
 /* NULL: there is no room. Main thread only, so that what fits goes on fitting. */
 static GBytes *hold(MnkBudget *budget, const guint8 *bytes, gsize length) {
   Held *held = fits(budget, length) ? g_try_malloc(sizeof *held + length) : NULL;

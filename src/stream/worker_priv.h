@@ -13,10 +13,10 @@
  * goes on copying pushed frames out of their slots, and what they wait for without end gives way,
  * the oldest first. Neither side can wait for the other in a ring.
  *
- * Bounds. Of each watch at most MNK_WATCH_JPEGS wait for the gate, and for the looker as many frames
- * and as many duplicates as its backlog takes. A pushed frame waits as the JPEG that it came as, and
- * is decoded in full only when it is looked at, so that frames that give way cost nothing more. The
- * JPEGs of all watches together are bounded by MnkBudget. */
+ * Bounds. Of each watch at most MNK_WATCH_JPEGS wait for the gate, and for the looker as many
+ * frames and as many duplicates as its backlog takes. A pushed frame waits as the JPEG that it came
+ * as, and is decoded in full only when it is looked at, so that frames that give way cost nothing
+ * more. The JPEGs of all watches together are bounded by MnkBudget. */
 #ifndef MNK_STREAM_WORKER_PRIV_H
 #define MNK_STREAM_WORKER_PRIV_H
 
@@ -98,14 +98,16 @@ typedef struct {
 void mnk_sample_free(MnkSample *sample);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSample, mnk_sample_free)
 
-/* In order. A full backlog makes the pusher wait, or gives up its oldest sample of the same kind. Of
- * marks, which come from the main thread, none is lost: in a full backlog a new one takes the place
- * of the newest, as it says more. */
+/* In order. A full backlog makes the pusher wait, or gives up its oldest sample of the same kind.
+ * Of marks, which come from the main thread, none is lost: in a full backlog a new one takes the
+ * place of the newest, as it says more. */
 typedef struct _MnkBacklog MnkBacklog;
 MnkBacklog *mnk_backlog_new(guint max_frames, gboolean wait);
 void mnk_backlog_free(MnkBacklog *backlog);
 /* Takes the sample. The number of samples that gave way, this one among them when it is closed. */
 guint mnk_backlog_push(MnkBacklog *backlog, MnkSample *sample);
+/* From the next push on; at least 1. */
+void mnk_backlog_set_max(MnkBacklog *backlog, guint max_frames);
 /* The oldest; NULL when there is none, or when it is a frame and frames are not wanted. */
 MnkSample *mnk_backlog_pop(MnkBacklog *backlog, gboolean frames);
 guint mnk_backlog_count(MnkBacklog *backlog, MnkSampleKind kind);
@@ -122,6 +124,8 @@ enum {
 typedef struct {
   gint kib; /* atomic */
 } MnkBudget;
+/* So much waits that of each watch the newest frame alone may: older ones would come too late. */
+gboolean mnk_budget_is_tight(const MnkBudget *budget);
 
 /* ---- watch.c ---- */
 

@@ -626,6 +626,12 @@ static void test_backlog(void) {
     last = mark->number;
   }
   g_assert_cmpint(last, ==, 999);
+  mnk_backlog_set_max(backlog, 5);
+  for (gint64 i = 0; i < 5; i++)
+    g_assert_cmpuint(mnk_backlog_push(backlog, sample(F, i)), ==, 0);
+  mnk_backlog_set_max(backlog, 2);
+  g_assert_cmpuint(mnk_backlog_push(backlog, sample(F, 5)), ==, 4);
+  assert_next(backlog, TRUE, 4);
   mnk_backlog_close(backlog);
   g_assert_cmpuint(mnk_backlog_push(backlog, sample(F, 1)), ==, 1);
   mnk_backlog_free(backlog);
