@@ -33,6 +33,9 @@ static void test_help_is_complete(void) {
   }
 }
 
+/* A word that is longer than a line stands alone: the longest is the default of --gemini-url. */
+enum { LONGEST_LINE = 71 };
+
 static void test_help_width(void) {
   static const guint widths[] = {0, 60, 80, 100, 200};
   for (guint i = 0; i < G_N_ELEMENTS(widths); i++) {
@@ -40,7 +43,7 @@ static void test_help_width(void) {
     mnk_options_write_help(out, MNK_COMMAND_CAPTION, widths[i]);
     g_auto(GStrv) lines = g_strsplit(out->str, "\n", -1);
     for (char **line = lines; *line != NULL; line++) {
-      g_assert_cmpuint(strlen(*line), <=, MAX(widths[i], 52));
+      g_assert_cmpuint(strlen(*line), <=, MAX(widths[i], LONGEST_LINE));
       g_assert_false(g_str_has_suffix(*line, " "));
     }
   }
