@@ -78,7 +78,8 @@ static void test_markdown(void) {
   }
   g_assert_nonnull(strstr(out->str,
                           "\n### fps\n\nFrames looked at per second of video.\n\n"
-                          "- command line: `-r N`, `--fps N`, `--sample-fps N` (caption)\n"
+                          "- command line: `-r N`, `--fps N`, `--sample-fps N` (caption, serve, "
+                          "send, stream parameters)\n"
                           "- config.yaml: `fps`, `sample_fps`\n"
                           "- environment: `MANAKO_FPS`\n"
                           "- value: number, 0.01 to 60; default `1`; may change while the program "
