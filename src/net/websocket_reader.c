@@ -179,7 +179,6 @@ static gboolean end_message(MnkWsReader *reader, guint8 *bytes, gsize length) {
   if (text && !mnk_utf8_is_whole(&reader->text))
     return fail(reader, MNK_WS_BAD_TEXT, "text that ends within a character");
   reader->opcode = 0;
-  reader->text = (MnkUtf8){0};
   reader->frame = (Frame){0};
   guint8 behind = bytes[length];
   bytes[length] = '\0';

@@ -39,6 +39,7 @@ static const struct {
 } streams[] = {
     {"data: a\n\n", 0, "[message|a|-]"},
     {"data: a\r\n\r\n", 0, "[message|a|-]"},
+    {"data: a\r\nid: 3\r\ndata: b\r\n\r\n", 0, "[message|a\nb|3]"},
     {"data: a\r\r", 0, "[message|a|-]"},
     {"data:a\n\ndata:  b\n\n", 0, "[message|a|-][message| b|-]"},
     {"data: YHOO\ndata: +2\ndata: 10\n\n", 0, "[message|YHOO\n+2\n10|-]"},
