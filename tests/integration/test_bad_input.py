@@ -153,7 +153,7 @@ def test_rtsp_refused(case: Case):
 
 
 def test_unknown_scheme(case: Case):
-    refused(case.caption("gopher://127.0.0.1/x"), USAGE, "gopher://", "rtsp://")
+    refused(case.caption("gopher://127.0.0.1/x"), USAGE, "gopher://", "rtsp", "https")
 
 
 # ---- options ----
@@ -184,8 +184,8 @@ def test_bad_yaml(case: Case):
     config = pathlib.Path(case.path("config.yaml"))
     config.write_text("fps: 2\nlang: [en\n")
     refused(case.caption("x.mp4"), CONFIG, "config.yaml")
-    config.write_text("fps: 2\n\nlanguage: en\n")
-    refused(case.caption("x.mp4"), CONFIG, "config.yaml:3", "language")
+    config.write_text("fps: 2\n\nlanguages: en\n")
+    refused(case.caption("x.mp4"), CONFIG, "config.yaml:3", "languages")
     config.write_text("fps: 900\n")
     refused(case.caption("x.mp4"), CONFIG, "config.yaml:1", "fps", "60")
     refused(case.caption("x.mp4", "--config", "other.yaml"), NOT_FOUND, "other.yaml")

@@ -22,7 +22,7 @@ def test_scenes_of_a_file(case: Case):
     captions = result.captions()
     equal(intervals(captions), [(0, 4000), (4000, 8000), (8000, 12000)], "intervals")
     for caption, colour in zip(captions, ("red", "green", "blue")):
-        equal(list(caption), ["type", "stream", "id", "start_ms", "end_ms", "final", "backend", "lang", "text", "facts"])
+        equal(list(caption), ["type", "stream", "id", "seq", "start_ms", "end_ms", "final", "backend", "lang", "text", "facts"])
         equal(caption["type"], "caption")
         equal(caption["stream"], "three")
         equal(caption["final"], True)
