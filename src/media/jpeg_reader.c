@@ -245,7 +245,7 @@ static void sum_row(const guint8 *row, int width, const Grid *grid, int side, gu
 static gboolean average(const AVFrame *grey, int side, guint8 *out) {
   g_autofree guint32 *before = g_try_new(guint32, (gsize)grey->width);
   Grid across, down;
-  float line[SIDE_MAX];
+  float line[SIDE_MAX] = {0};
   if (!before)
     return FALSE;
   lay_grid(&across, grey->width, side);

@@ -26,7 +26,6 @@ gboolean mnk_source_name_check(const MnkSourceName *name, const MnkSettings *set
                                gboolean trusted, GError **error);
 /* An id for a stream of this source: "city_walk" for "/videos/city walk.mp4". Caller frees. */
 char *mnk_source_name_id(const MnkSourceName *name);
-gboolean mnk_stream_id_is_valid(const char *id);
 
 /* ---- setup.c: what the server tells the worker ---- */
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* ---- what is seen ---- */
@@ -475,29 +476,76 @@ static void test_deaf_server(void) {
   peer_assert_identity(&counters);
 }
 
-/* The bytes of all streams together are bounded: frames that do not fit are behind. The looker has
- * no frame to wait for here, as the thread of the pool is kept from working by the deaf server. */
+static glong peak_kib(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
+/* The bytes of all streams together are bounded: a server that does not read has them wait, and
+ * what does not fit is behind. */
 static void test_budget(void) {
-  enum { STREAMS = 120 };
+  enum { STREAMS = 300, ROUNDS = 5 };
   g_autoptr(Peer) peer = peer_new();
   g_autoptr(MnkWatchSetup) setup = peer_setup();
+  setup->live.summary_dim = MNK_OBS_MAX_SUMMARY;
+  for (guint32 s = 1; s <= STREAMS; s++)
+    peer_open(peer, s, setup, -1);
   g_autoptr(GBytes) jpeg = jpeg_noise(64, 64, 1);
   gsize length;
   const guint8 *bytes = g_bytes_get_data(jpeg, &length);
-  g_autofree guint8 *padded = g_malloc0(MNK_INBOX_SLOT_SIZE);
-  memcpy(padded, bytes, length); /* what follows the end marker is nobody's */
-  g_autoptr(GBytes) large = g_bytes_new_static(padded, MNK_INBOX_SLOT_SIZE);
-  for (guint32 s = 1; s <= STREAMS; s++)
-    peer_open(peer, s, setup, -1);
-  for (guint i = 0; i < 6; i++)
-    for (guint32 s = 1; s <= STREAMS; s++)
-      peer_push(peer, s, large, i * 5000);
+  /* What follows the end marker is nobody's. */
+  memset(mnk_slots_bytes(peer->inbox, 1), 0, MNK_INBOX_SLOT_SIZE);
+  memcpy(mnk_slots_bytes(peer->inbox, 1), bytes, length);
+  glong before = peak_kib();
+  for (guint i = 0; i < ROUNDS * STREAMS; i++) {
+    g_autofree char *text =
+        g_strdup_printf("{\"slot\":1,\"length\":%d,\"pts_ms\":%u,\"arrival_us\":1}",
+                        (int)MNK_INBOX_SLOT_SIZE, i / STREAMS * 5000);
+    peer_send(peer, MNK_MSG_FRAME, 1 + i % STREAMS, text);
+  }
+  mnk_slots_acquire(peer->inbox);
   for (guint32 s = 1; s <= STREAMS; s++)
     peer_send(peer, MNK_MSG_CLOSE, s, "{}");
-  for (guint32 s = 1; s <= STREAMS; s++) {
-    MnkWatchCounters counters = peer_ended(peer, s, NULL);
-    g_assert_cmpuint(counters.received, ==, 6);
-    g_assert_cmpuint(counters.queued, ==, 0);
+  g_autofree MnkWatchCounters *last = g_new0(MnkWatchCounters, STREAMS + 1);
+  for (guint over = 0; over < STREAMS;) {
+    g_autoptr(MnkMessage) message = mnk_channel_receive(peer->channel, 60000, NULL);
+    g_assert_nonnull(message);
+    over += message->type == MNK_MSG_ENDED;
+    g_autoptr(MnkJson) json = NULL;
+    if (message->type == MNK_MSG_COUNTERS)
+      g_assert_true(
+          mnk_watch_counters_read(peer_content(message, &json), &last[message->stream], NULL));
+  }
+  guint64 behind = 0;
+  for (guint32 i = 1; i <= STREAMS; i++) {
+    g_assert_cmpuint(last[i].received, ==, ROUNDS);
+    g_assert_cmpuint(last[i].queued, ==, 0);
+    peer_assert_identity(&last[i]);
+    behind += last[i].dropped_behind;
+  }
+  g_assert_cmpuint(behind, >, STREAMS);
+#ifndef __SANITIZE_ADDRESS__
+  g_assert_cmpint(peak_kib() - before, <, MNK_BUDGET_KIB * 5 / 4);
+#endif
+}
+
+/* Counters come by themselves, also when frames are only gated. */
+static void test_counters_alone(void) {
+  g_autoptr(Peer) peer = peer_new();
+  g_autoptr(MnkWatchSetup) setup = peer_setup();
+  setup->live.fps = 0.001;
+  peer_open(peer, 1, setup, -1);
+  g_autoptr(GBytes) jpeg = jpeg_plain(64, 64, 1, 2, 3);
+  for (guint i = 0; i < 10; i++) {
+    peer_push(peer, 1, jpeg, i);
+    peer_mark(peer, 1, i);
+    mnk_message_free(peer_next(peer, 1, MNK_MSG_MARKED));
+  }
+  for (MnkWatchCounters counters = {0}; counters.gated != 9;) {
+    g_autoptr(MnkMessage) message = peer_next(peer, 1, MNK_MSG_COUNTERS);
+    g_autoptr(MnkJson) json = NULL;
+    g_assert_true(mnk_watch_counters_read(peer_content(message, &json), &counters, NULL));
     peer_assert_identity(&counters);
   }
 }
@@ -681,6 +729,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/stream/worker/flood", test_flood);
   g_test_add_func("/stream/worker/deaf server", test_deaf_server);
   g_test_add_func("/stream/worker/budget", test_budget);
+  g_test_add_func("/stream/worker/counters alone", test_counters_alone);
   g_test_add_func("/stream/worker/thousand", test_thousand);
   g_test_add_func("/stream/worker/bad messages", test_bad_messages);
   g_test_add_func("/stream/worker/fault", test_fault);
