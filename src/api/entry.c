@@ -101,11 +101,11 @@ static void on_caption(const MnkCaption *caption, gboolean durable, gpointer use
 }
 
 static void on_picture(const MnkCaption *caption, gint64 pts_ms, GBytes *jpeg, gpointer user) {
-  mnk_viewers_keep(((MnkEntry *)user)->viewers, jpeg);
+  mnk_viewers_keep(((MnkEntry *)user)->viewers, pts_ms, jpeg);
 }
 
 static void on_preview(gint64 pts_ms, GBytes *jpeg, gpointer user) {
-  mnk_viewers_show(((MnkEntry *)user)->viewers, jpeg);
+  mnk_viewers_show(((MnkEntry *)user)->viewers, pts_ms, jpeg);
 }
 
 static void on_opened(const char *info_json, gint64 duration_ms, gpointer user) {

@@ -196,10 +196,11 @@ GPtrArray *mnk_search_fuse(GPtrArray *by_words, GPtrArray *by_meaning, guint lim
 MnkViewers *mnk_viewers_new(MnkEntry *entry);
 void mnk_viewers_free(MnkViewers *viewers);
 guint mnk_viewers_count(const MnkViewers *viewers);
-void mnk_viewers_show(MnkViewers *viewers, GBytes *jpeg);
+/* Each part tells the picture's time in its header X-Pts-Ms. */
+void mnk_viewers_show(MnkViewers *viewers, gint64 pts_ms, GBytes *jpeg);
 /* The newest picture that was shown or kept, NULL: none. Borrowed. */
 GBytes *mnk_viewers_latest(const MnkViewers *viewers);
-void mnk_viewers_keep(MnkViewers *viewers, GBytes *jpeg);
+void mnk_viewers_keep(MnkViewers *viewers, gint64 pts_ms, GBytes *jpeg);
 /* Nothing more comes. */
 void mnk_viewers_end(MnkViewers *viewers);
 void mnk_viewers_add(MnkViewers *viewers, MnkRequest *request, double fps, int size);

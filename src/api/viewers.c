@@ -15,6 +15,7 @@ struct _MnkViewers {
   MnkEntry *entry;
   GQueue list; /* of Viewer */
   GBytes *latest;
+  gint64 latest_ms;
 };
 
 static const char BOUNDARY[] = "manako-picture";
@@ -71,19 +72,21 @@ GBytes *mnk_viewers_latest(const MnkViewers *viewers) {
   return viewers->latest;
 }
 
-void mnk_viewers_keep(MnkViewers *viewers, GBytes *jpeg) {
+void mnk_viewers_keep(MnkViewers *viewers, gint64 pts_ms, GBytes *jpeg) {
   g_bytes_ref(jpeg);
   g_clear_pointer(&viewers->latest, g_bytes_unref);
   viewers->latest = jpeg;
+  viewers->latest_ms = pts_ms;
 }
 
-static GBytes *wrap(GBytes *jpeg) {
+static GBytes *wrap(gint64 pts_ms, GBytes *jpeg) {
   gsize length = 0;
   const guint8 *bytes = g_bytes_get_data(jpeg, &length);
-  GString *part = g_string_sized_new(length + 128);
-  g_string_append_printf(
-      part, "--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %" G_GSIZE_FORMAT "\r\n\r\n",
-      BOUNDARY, length);
+  GString *part = g_string_sized_new(length + 160);
+  g_string_append_printf(part,
+                         "--%s\r\nContent-Type: image/jpeg\r\nX-Pts-Ms: %" G_GINT64_FORMAT
+                         "\r\nContent-Length: %" G_GSIZE_FORMAT "\r\n\r\n",
+                         BOUNDARY, pts_ms, length);
   g_string_append_len(part, (const char *)bytes, (gssize)length);
   g_string_append(part, "\r\n");
   return g_string_free_to_bytes(part);
@@ -95,17 +98,17 @@ static gboolean is_due(const Viewer *viewer, gint64 now_us) {
   return mnk_writer_backlog(viewer->writer) == 0 && now_us - viewer->shown_us >= step_us;
 }
 
-void mnk_viewers_show(MnkViewers *viewers, GBytes *jpeg) {
+void mnk_viewers_show(MnkViewers *viewers, gint64 pts_ms, GBytes *jpeg) {
   gint64 now_us = mnk_clock_mono_us(mnk_clock_system());
   g_autoptr(GBytes) part = NULL;
-  mnk_viewers_keep(viewers, jpeg);
+  mnk_viewers_keep(viewers, pts_ms, jpeg);
   for (GList *l = viewers->list.head, *next; l != NULL; l = next) {
     next = l->next;
     Viewer *viewer = l->data;
     if (!is_due(viewer, now_us))
       continue;
     if (part == NULL)
-      part = wrap(jpeg);
+      part = wrap(pts_ms, jpeg);
     viewer->shown_us = now_us;
     mnk_writer_write(viewer->writer, part);
   }
@@ -125,6 +128,6 @@ void mnk_viewers_add(MnkViewers *viewers, MnkRequest *request, double fps, int s
   ask_for_pictures(viewers);
   if (viewers->latest == NULL)
     return;
-  g_autoptr(GBytes) part = wrap(viewers->latest);
+  g_autoptr(GBytes) part = wrap(viewers->latest_ms, viewers->latest);
   mnk_writer_write(viewer->writer, part);
 }

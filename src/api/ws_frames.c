@@ -63,11 +63,12 @@ static gboolean have_entry(MnkSession *session, const guint8 *jpeg, gsize length
   return TRUE;
 }
 
-static void show(MnkEntry *entry, const guint8 *jpeg, gsize length) {
+static void show(MnkEntry *entry, const MnkPushFrame *frame) {
   if (mnk_viewers_count(entry->viewers) == 0)
     return;
-  g_autoptr(GBytes) picture = g_bytes_new(jpeg, length);
-  mnk_viewers_show(entry->viewers, picture);
+  g_autoptr(GBytes) picture = g_bytes_new(frame->jpeg, frame->length);
+  double pts_ms = (frame->timestamp - entry->spec.time_zero) * 1000;
+  mnk_viewers_show(entry->viewers, (gint64)(MAX(pts_ms, 0) + 0.5), picture);
 }
 
 /* The worker has not opened the stream yet: nothing is read until it has. */
@@ -99,7 +100,7 @@ static void push(MnkSession *session, const MnkPushFrame *frame) {
     mnk_session_error(session, error, picture && !session->binary ? "image_base64" : NULL);
     return;
   }
-  show(entry, frame->jpeg, frame->length);
+  show(entry, frame);
   acknowledge(session, frame->index, buffered);
 }
 
