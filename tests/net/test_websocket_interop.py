@@ -54,8 +54,8 @@ class Served:
         options.setdefault("compression", None)
         return connect(f"ws://127.0.0.1:{self.port}/ws", **options)
 
-    def closed(self):
-        return self.process.stdout.readline().strip()
+    async def closed(self):
+        return (await asyncio.to_thread(self.process.stdout.readline)).strip()
 
 
 # ---- Python is the client ----
@@ -107,7 +107,7 @@ async def test_the_client_closes(case):
                 equal(await ws.recv(), "x")
                 await ws.close(code, reason)
                 equal(ws.close_code, code, "what the server answered")
-            equal(server.closed(), f"closed {code} {reason}".strip())
+            equal(await server.closed(), f"closed {code} {reason}".strip())
 
 
 @asynchronous
@@ -115,7 +115,7 @@ async def test_the_client_is_lost(case):
     async with Served(case) as server:
         ws = await server.connect()
         ws.transport.abort()
-        equal(server.closed().startswith("closed 1006 "), True)
+        equal((await server.closed()).startswith("closed 1006 "), True)
 
 
 @asynchronous
