@@ -68,24 +68,47 @@ static void test_seen(void) {
   peer_assert_identity(&counters);
 }
 
+/* The same picture with an EXIF tag: to be turned by 90 degrees. */
+static GBytes *turned(GBytes *jpeg) {
+  static const guint8 exif[] = {0xFF, 0xE1, 0, 34, 'E', 'x', 'i', 'f', 0, 0,    'M', 'M',
+                                0,    42,   0, 0,  0,   8,   0,   1,   1, 0x12, 0,   3,
+                                0,    0,    0, 1,  0,   6,   0,   0,   0, 0,    0,   0};
+  gsize length;
+  const guint8 *bytes = g_bytes_get_data(jpeg, &length);
+  GByteArray *made = g_byte_array_append(g_byte_array_new(), bytes, 2);
+  g_byte_array_append(made, exif, sizeof exif);
+  g_byte_array_append(made, bytes + 2, (guint)length - 2);
+  return g_byte_array_free_to_bytes(made);
+}
+
 /* Larger than wanted, or turned: looked at upright and small, and told so. */
 static void test_pictures_made(void) {
+  static const struct {
+    int width, height;
+    gboolean turned;
+    guint shown_width, shown_height;
+  } CASES[] = {{400, 200, FALSE, 100, 50}, {80, 40, TRUE, 40, 80}, {300, 600, TRUE, 100, 50}};
   g_autoptr(Peer) peer = peer_new();
   g_autoptr(MnkWatchSetup) setup = peer_setup();
   setup->live.pictures = TRUE;
   setup->live.picture_size = 100;
+  setup->live.gate_mse = 0;
   peer_open(peer, 1, setup, -1);
-  g_autoptr(GBytes) large = jpeg_plain(400, 200, 20, 220, 20);
-  peer_push(peer, 1, large, 0);
-  g_autoptr(MnkMessage) picture = peer_next(peer, 1, MNK_MSG_PICTURE);
-  g_autoptr(MnkJson) json = NULL;
-  const MnkJsonValue *place = peer_content(picture, &json);
-  MnkJpegInfo info;
-  g_assert_true(mnk_jpeg_probe(
-      mnk_slots_bytes(peer->slots, (guint)mnk_json_int(mnk_json_get(place, "slot"), -1)),
-      (gsize)mnk_json_int(mnk_json_get(place, "length"), 0), &info, NULL));
-  g_assert_cmpuint(info.width, ==, 100);
-  g_assert_cmpuint(info.height, ==, 50);
+  for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
+    g_autoptr(GBytes) plain = jpeg_plain(CASES[i].width, CASES[i].height, 20, 220, 20);
+    g_autoptr(GBytes) jpeg = CASES[i].turned ? turned(plain) : g_bytes_ref(plain);
+    peer_push(peer, 1, jpeg, i * 1000);
+    g_autoptr(MnkMessage) picture = peer_next(peer, 1, MNK_MSG_PICTURE);
+    g_autoptr(MnkJson) json = NULL;
+    const MnkJsonValue *place = peer_content(picture, &json);
+    guint slot = (guint)mnk_json_int(mnk_json_get(place, "slot"), -1);
+    gsize length = (gsize)mnk_json_int(mnk_json_get(place, "length"), 0);
+    MnkJpegInfo info;
+    g_assert_true(mnk_jpeg_probe(mnk_slots_bytes(peer->slots, slot), length, &info, NULL));
+    g_assert_cmpuint(info.width, ==, CASES[i].shown_width);
+    g_assert_cmpuint(info.height, ==, CASES[i].shown_height);
+    g_assert_cmpuint(info.exif_orientation, ==, 1);
+  }
 }
 
 /* Steps between frames are what they were, but not more than a pause can be bridged. */
