@@ -87,8 +87,9 @@ typedef struct {
   guint reconnect_max;
   char *outbound_allow; /* RTSP, HTTP: MnkSourceConfig's; NULL: public addresses only */
   guint64 max_pixels;
-  gboolean cuts, camera_motion; /* MNK_SOURCE_PUSHED: neither; see watch_push.c */
-  char *fault; /* tests: "abort@MS", "hang@MS" once, when resume_ms < 0; "kill-loop"; NULL: none */
+  gboolean cuts, camera_motion; /* MNK_SOURCE_PUSHED: no motion, and cuts by mnk_shots_apart */
+  /* tests: "abort@MS", "hang@MS" once, when resume_ms < 0; "kill-loop"; "abort:STREAM"; NULL: none */
+  char *fault;
 } MnkWatchSetup;
 
 void mnk_watch_setup_init(MnkWatchSetup *setup, const MnkSettings *settings);

@@ -48,6 +48,9 @@ static void play_fault(const MnkWatch *watch, gint64 pts_ms) {
   const char *fault = watch->setup.fault, *at = fault != NULL ? strchr(fault, '@') : NULL;
   if (fault != NULL && g_str_equal(fault, "kill-loop"))
     raise(SIGKILL);
+  if (fault != NULL && g_str_has_prefix(fault, "abort:") &&
+      g_str_equal(fault + strlen("abort:"), watch->setup.stream))
+    abort();
   if (at == NULL || watch->setup.resume_ms >= 0 || pts_ms < g_ascii_strtoll(at + 1, NULL, 10))
     return;
   if (g_str_has_prefix(fault, "abort@"))
@@ -176,6 +179,20 @@ static void look(MnkWatch *watch, MnkPerception *perception, MnkJpegReader *read
   count_look(watch, start_us, &before, &after);
 }
 
+static void tell_cut(MnkWatch *watch, const MnkSample *sample) {
+  if (!sample->cut)
+    return;
+  g_autofree MnkObservation *obs = g_new0(MnkObservation, 1);
+  obs->type = MNK_OBS_CUT;
+  obs->epoch = sample->epoch;
+  obs->pts_ms = obs->cut_ms = obs->cut_end_ms = sample->pts_ms;
+  obs->step_ms = sample->step_ms;
+  obs->cut = MNK_CUT_HARD;
+  obs->cut_score = sample->cut_score;
+  mnk_watch_tell_observation(watch, obs);
+  watch->shot_began = TRUE;
+}
+
 static void tell_duplicate(MnkWatch *watch, const MnkSample *sample) {
   g_autofree MnkObservation *obs = g_new0(MnkObservation, 1);
   fill_in(sample, obs);
@@ -200,6 +217,7 @@ static void tell(MnkWatch *watch, const MnkSample *sample) {
   }
   play_fault(watch, sample->pts_ms);
   pass_events(watch, sample->pts_ms);
+  tell_cut(watch, sample);
   tell_duplicate(watch, sample);
 }
 
@@ -222,6 +240,7 @@ gboolean mnk_watch_look(MnkWatch *watch, MnkPerception *perception, MnkJpegReade
     }
     play_fault(watch, sample->pts_ms);
     pass_events(watch, sample->pts_ms);
+    tell_cut(watch, sample);
     look(watch, perception, reader, sample, other_before);
     break;
   }

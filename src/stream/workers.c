@@ -14,8 +14,6 @@ enum {
   STOP_MS = 2000,
 };
 
-static const gint64 HANG_MS = 20000;
-
 /* A stream that was in hand in so many crashes within this time is not given to a worker again. */
 enum { CRASHES_MAX = 3 };
 static const gint64 CRASHES_WITHIN_US = 60 * G_USEC_PER_SEC;
@@ -308,7 +306,7 @@ static Process *process_new(MnkWorkers *workers, ProcessKind kind, const char *d
           workers->patient ? 0 : (guint)mnk_settings_int(workers->settings, MNK_OPT_WORKER_DEATHS),
       .backoff_min_ms = 100,
       .backoff_max_ms = 10000,
-      .hang_ms = HANG_MS,
+      .hang_ms = mnk_settings_int(workers->settings, MNK_OPT_WORKER_HANG),
   };
   Process *process = g_new0(Process, 1);
   process->workers = workers;
