@@ -298,8 +298,36 @@ gboolean mnk_entry_push(MnkEntry *entry, const MnkPushFrame *frame, guint *buffe
 
 /* ---- settings ---- */
 
+/* The stream's settings as its key can pay for them. */
+static gboolean set_stream(MnkEntry *entry, const MnkSettings *settings, GError **error) {
+  if (entry->stream == NULL)
+    return TRUE;
+  if (!entry->out_of_tokens)
+    return mnk_stream_set(entry->stream, settings, error);
+  g_autoptr(MnkSettings) plain = mnk_settings_copy(settings);
+  return mnk_settings_set(plain, MNK_OPT_BACKEND, "template", error) &&
+         mnk_stream_set(entry->stream, plain, error);
+}
+
+void mnk_entry_charge(MnkEntry *entry) {
+  MnkStreamCounters counters;
+  if (entry->key == NULL || entry->stream == NULL || entry->api->backend == NULL)
+    return;
+  gint64 now_us = mnk_clock_wall_us(mnk_clock_system());
+  mnk_stream_counters(entry->stream, &counters);
+  if (counters.tokens > entry->tokens)
+    mnk_key_spend_tokens(entry->key, counters.tokens - entry->tokens, now_us);
+  entry->tokens = counters.tokens;
+  gboolean out = !mnk_key_has_tokens(entry->key, now_us);
+  if (out == entry->out_of_tokens)
+    return;
+  entry->out_of_tokens = out;
+  set_stream(entry, entry->settings, NULL);
+  mnk_entry_tell_state(entry);
+}
+
 gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **error) {
-  if (entry->stream != NULL && !mnk_stream_set(entry->stream, settings, error))
+  if (!set_stream(entry, settings, error))
     return FALSE;
   mnk_settings_free(entry->settings);
   entry->settings = mnk_settings_copy(settings);

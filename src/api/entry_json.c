@@ -41,6 +41,14 @@ static void write_backend(MnkJsonWriter *w, const MnkEntry *entry) {
   const MnkBackend *backend = entry->api->backend;
   const char *wish = mnk_settings_string(entry->settings, MNK_OPT_BACKEND);
   gboolean plain = backend == NULL || g_strcmp0(wish, "template") == 0;
+  if (!plain && entry->out_of_tokens) {
+    mnk_json_begin_object(w, "backend");
+    mnk_json_add_string(w, "name", "template");
+    mnk_json_add_string(w, "state", "degraded");
+    mnk_json_add_string(w, "detail", "the key's tokens of today are used up");
+    mnk_json_end_object(w);
+    return;
+  }
   mnk_json_begin_object(w, "backend");
   mnk_json_add_string(w, "name", plain ? "template" : mnk_backend_name(backend));
   mnk_json_add_string(w, "state",

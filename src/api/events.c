@@ -41,13 +41,14 @@ static void listen_to(Listener *listener, MnkApi *api, const MnkStreamRow *row, 
 
 /* What a stream is like now, before its captions. */
 static MnkEvent *first_state(Listener *listener, MnkApi *api, const MnkStreamRow *row) {
+  g_assert(listener->entry != NULL || row != NULL);
   GString *data = g_string_new(NULL);
   const GString *words =
       listener->entry == NULL ? mnk_registry_ended(api->registry, row->id) : NULL;
-  if (words != NULL)
-    g_string_append_len(data, words->str, (gssize)words->len);
-  else if (listener->entry != NULL)
+  if (listener->entry != NULL)
     mnk_entry_write(listener->entry, data);
+  else if (words != NULL)
+    g_string_append_len(data, words->str, (gssize)words->len);
   else
     mnk_row_write(row, data);
   return mnk_event_new(MNK_EVENT_STATE, data);

@@ -75,7 +75,7 @@ static void prune(MnkHub *hub) {
     drop_kept(hub, l);
     lost--;
   }
-  while (hub->kept.length > KEPT_MAX)
+  while (hub->kept.head != NULL && hub->kept.length > KEPT_MAX)
     drop_kept(hub, hub->kept.head);
 }
 

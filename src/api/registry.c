@@ -276,13 +276,12 @@ MnkEntry *mnk_registry_begin(MnkRegistry *registry, const MnkBegin *begin, GErro
 }
 
 /* Two sources of one name: the same ids after each start. */
-static char *free_id(MnkRegistry *registry, char *stem) {
+static char *free_id(MnkRegistry *registry, const char *stem) {
   g_autofree char *id = g_strdup(stem);
   for (guint i = 2; mnk_registry_find(registry, id) != NULL; i++) {
     g_free(id);
     id = g_strdup_printf("%.*s-%u", ID_MAX - 11, stem, i);
   }
-  g_free(stem);
   return g_steal_pointer(&id);
 }
 
@@ -294,14 +293,13 @@ MnkEntry *mnk_registry_add(MnkRegistry *registry, const char *id, const char *so
   if ((params != NULL && !mnk_params_apply(settings, params, FALSE, error)) ||
       !mnk_spec_resolve(registry->api, source, trusted, &spec, error))
     return NULL;
-  g_autofree char *made = mnk_registry_stem(registry, &spec, settings, error);
-  if (made == NULL)
+  g_autofree char *stem = mnk_registry_stem(registry, &spec, settings, error);
+  if (stem == NULL)
     return NULL;
-  if (id == NULL)
-    id = made = free_id(registry, made);
+  g_autofree char *made = id == NULL ? free_id(registry, stem) : g_strdup(id);
   return mnk_registry_begin(
       registry,
-      &(MnkBegin){.id = id, .spec = &spec, .settings = settings, .key = key, .unknown = TRUE},
+      &(MnkBegin){.id = made, .spec = &spec, .settings = settings, .key = key, .unknown = TRUE},
       error);
 }
 
@@ -446,10 +444,11 @@ void mnk_registry_reload(MnkRegistry *registry) {
   }
 }
 
-static gboolean tell_states(gpointer user) {
+static gboolean look_after_all(gpointer user) {
   g_autoptr(GPtrArray) list = mnk_registry_list(user);
   for (guint i = 0; i < list->len; i++) {
     MnkEntry *entry = g_ptr_array_index(list, i);
+    mnk_entry_charge(entry);
     mnk_entry_tell_state(entry);
     mnk_entry_audience(entry);
   }
@@ -463,7 +462,7 @@ MnkRegistry *mnk_registry_new(MnkApi *api) {
   registry->entries =
       g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)mnk_entry_unref);
   registry->scratch = g_byte_array_new();
-  registry->state_timer = g_timeout_add(STATE_EVERY_MS, tell_states, registry);
+  registry->state_timer = g_timeout_add(STATE_EVERY_MS, look_after_all, registry);
   return registry;
 }
 

@@ -11,7 +11,7 @@ typedef struct {
   MnkWebSocket *ws; /* NULL: closed */
   MnkEntry *entry;  /* NULL: not begun, or taken over */
   MnkReader *reader;
-  MnkSettings *settings; /* of the stream that is to begin */
+  MnkSettings *settings; /* of the stream that is to begin; NULL: the server's own */
   gboolean binary;       /* announced by hello */
   gboolean over;         /* nothing more is taken: end, or the stream's own end */
 
@@ -30,6 +30,8 @@ void mnk_session_unref(MnkSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSession, mnk_session_unref)
 /* Sends a message; a client that does not even leave room for it is cut. */
 void mnk_session_send(MnkSession *session, const GString *json);
+/* Settings of its stream, running or to begin. Borrowed. */
+const MnkSettings *mnk_session_settings(const MnkSession *session);
 /* "error" with a sentence. field NULL: the member that the message begins with. */
 void mnk_session_error(MnkSession *session, const GError *error, const char *field);
 /* Takes the entry up: its captions above since come from now on, once mnk_reader_start was called.
@@ -50,7 +52,7 @@ void mnk_session_resume(MnkSession *session, MnkPushMessage *message);
 void mnk_session_frame(MnkSession *session, const MnkPushMessage *message);
 void mnk_session_packet(MnkSession *session, const guint8 *bytes, gsize length);
 /* The stream takes frames now. */
-void mnk_session_ready(gpointer session);
+void mnk_session_ready(gpointer user);
 /* Acks that wait go out, if there is room. */
 void mnk_session_flush_acks(MnkSession *session);
 

@@ -79,6 +79,8 @@ struct _MnkEntry {
   gboolean replace; /* captions of an earlier run go, unless that was cut off */
   gint64 created_us, duration_ms;
   guint64 captions_before;    /* of earlier runs of this stream */
+  guint64 tokens;             /* of a language model: charged to the key so far */
+  gboolean out_of_tokens;     /* the key has none left today: the template tells */
   guint64 refused;            /* frames that never came to the stream */
   MnkStreamCounters counters; /* the last, once the stream is gone */
   gint64 clock_ms;            /* likewise */
@@ -115,6 +117,8 @@ void mnk_entry_when_ended(MnkEntry *entry, MnkEntryFunc func, gpointer user);
 void mnk_entry_forget_when_ended(MnkEntry *entry, gpointer user);
 /* Takes over settings; the live ones hold from now on. Tells readers and the store. */
 gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **error);
+/* Charges what a language model took to the key; without tokens the template tells. */
+void mnk_entry_charge(MnkEntry *entry);
 /* A pushed stream's client comes. One that is there already is an error, or with take_over is told
  * to go by its evict: a client that comes back may be sooner than the news that its connection is
  * lost. FALSE: it is another key's stream, not a pushed one, over, or taken. */

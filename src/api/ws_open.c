@@ -229,7 +229,7 @@ static gboolean hello(MnkSession *session, MnkPushMessage *message, GError **err
   const MnkJsonValue *root = mnk_json_root(message->json), *params = NULL;
   const char *id = NULL;
   gboolean binary = FALSE;
-  g_autoptr(MnkSettings) settings = mnk_settings_copy(session->settings);
+  g_autoptr(MnkSettings) settings = mnk_settings_copy(mnk_session_settings(session));
   if (!mnk_json_get_string(root, "stream", MNK_JSON_OPTIONAL, 256, &id, error) ||
       !mnk_json_get_bool(root, "binary", MNK_JSON_OPTIONAL, &binary, error) ||
       !mnk_json_get_object(root, "params", MNK_JSON_OPTIONAL, &params, error) ||

@@ -119,23 +119,33 @@ gboolean mnk_session_join(MnkSession *session, MnkEntry *entry, gint64 since, gb
 gboolean mnk_session_begin(MnkSession *session, const char *id, MnkSpec *spec,
                            const MnkStreamRow *row, gint64 since, GError **error) {
   MnkRegistry *registry = session->api->registry;
-  MnkBegin begin = {
-      .id = id, .spec = spec, .settings = session->settings, .key = session->key, .row = row};
+  MnkBegin begin = {.id = id,
+                    .spec = spec,
+                    .settings = mnk_session_settings(session),
+                    .key = session->key,
+                    .row = row};
   MnkEntry *entry = mnk_registry_begin(registry, &begin, error);
-  return entry != NULL && mnk_session_join(session, entry, since, FALSE, error);
+  if (entry == NULL || !mnk_session_join(session, entry, since, FALSE, error))
+    return FALSE;
+  g_clear_pointer(&session->settings, mnk_settings_free);
+  return TRUE;
 }
 
 /* ---- messages ---- */
 
+const MnkSettings *mnk_session_settings(const MnkSession *session) {
+  return session->entry != NULL      ? session->entry->settings
+         : session->settings != NULL ? session->settings
+                                     : mnk_registry_base(session->api->registry);
+}
+
 static void answer_params(MnkSession *session) {
-  const MnkSettings *settings =
-      session->entry != NULL ? session->entry->settings : session->settings;
   g_autoptr(GString) json = g_string_new(NULL);
   MnkJsonWriter w;
   mnk_json_writer_init(&w, json);
   mnk_json_begin_object(&w, NULL);
   mnk_json_add_string(&w, "type", "params");
-  mnk_params_write(settings, &w, "params");
+  mnk_params_write(mnk_session_settings(session), &w, "params");
   mnk_json_end_object(&w);
   mnk_session_send(session, json);
 }
@@ -162,8 +172,7 @@ static void on_params(MnkSession *session, const MnkPushMessage *message) {
   const MnkJsonValue *root = mnk_json_root(message->json);
   g_autoptr(GError) error = NULL;
   MnkEntry *entry = session->entry;
-  g_autoptr(MnkSettings) settings =
-      mnk_settings_copy(entry != NULL ? entry->settings : session->settings);
+  g_autoptr(MnkSettings) settings = mnk_settings_copy(mnk_session_settings(session));
   if (!apply_params(root, settings, entry != NULL, &error) ||
       (entry != NULL && !mnk_entry_set(entry, settings, &error))) {
     mnk_session_error(session, error, NULL);
@@ -271,7 +280,6 @@ void mnk_handle_ws_stream(MnkCall *call) {
   session->refs = 1;
   session->api = call->api;
   session->key = call->key != NULL ? mnk_key_ref(call->key) : NULL;
-  session->settings = mnk_settings_copy(mnk_registry_base(call->api->registry));
   session->frame_index = -1;
   session->ws = mnk_request_upgrade(call->request, NULL, &config, &SOCKET, session);
   if (session->ws == NULL)

@@ -454,5 +454,6 @@ void mnk_stream_counters(const MnkStream *stream, MnkStreamCounters *out) {
     out->batches = told.batches;
     out->batches_stale = told.stale;
     out->fallbacks = told.fallbacks;
+    out->tokens = told.tokens;
   }
 }

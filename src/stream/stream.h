@@ -52,7 +52,7 @@ typedef struct {
   guint64 refused;               /* pushed and refused with an error; not in received */
   guint64 decoded;               /* all decoded pictures */
   guint64 worker_deaths, gaps, captions;
-  guint64 batches, batches_stale, fallbacks; /* of a remote backend */
+  guint64 batches, batches_stale, fallbacks, tokens; /* of a remote backend */
   double decode_ms, look_ms;                 /* CPU of decoding, wall of perception, sums */
   double part_ms[5]; /* wall of each part of perception: scenes, objects, faces, pose, text */
   guint64 part_runs[5];
