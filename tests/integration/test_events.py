@@ -5,9 +5,12 @@ import os
 import pathlib
 import re
 import socket
+import sys
 import threading
 import time
 
+sys.path.append(str(pathlib.Path(__file__).parent.parent / "language"))
+from fault_server import KEY, FaultServer
 from live import PATIENCE, Client, Server, frame, jpeg, keep_pace, quote, wait_until
 from tap import Case, contains, equal, main
 
@@ -566,6 +569,60 @@ def test_keys(case: Case):
         equal(server.request("POST", "/v1/streams", {"source": "push"}, headers=keys["eye"])[0], 403)
         everything = json.dumps(server.request("GET", "/v1/streams", headers=keys["eye"])[1])
         assert "cam1" not in everything, everything
+
+
+# ---- remote services ----
+
+def test_tokens_of_a_key(case: Case):
+    """A key whose tokens of the day are used up: the template tells, and the stream says so."""
+    made = case.run("keys", "new", "thrifty", "--scopes", "admin", "--keys", case.path("keys.json"))
+    headers = {"Authorization": f"Bearer {made.out.strip()}"}
+    keys = json.loads(pathlib.Path(case.path("keys.json")).read_text())
+    keys["keys"][0]["tokens_per_day"] = 500
+    pathlib.Path(case.path("keys.json")).write_text(json.dumps(keys))
+    with FaultServer() as remote, Server(
+            case, "--keys", case.path("keys.json"), "--backend", "openai", "--openai-url", f"{remote.url}/v1", "--model",
+            "test-model", "--frame-batch-size", 4, environment={"OPENAI_API_KEY": KEY}) as server:
+        look = lambda: server.request("GET", "/v1/streams/paid", headers=headers)[1]
+        with Client(server, extra_headers=headers) as client:
+            client.say(type="hello", stream="paid")
+            client.hear_type("hello")
+            equal(look()["backend"]["name"], "openai")
+            for i in range(4):
+                client.send(frame(i, ZERO + i, jpeg()))
+            client.say(type="flush")
+            equal(client.hear_type("caption")["data"]["backend"], "openai")
+            spent = wait_until("the charge", lambda: (b := look()["backend"])["name"] == "template" and b)
+            equal(spent["state"], "degraded")
+            contains(spent["detail"], "tokens")
+            calls = len(remote.state.log)
+            for i in range(4, 12):
+                client.send(frame(i, ZERO + i, jpeg("blue")))
+            client.say(type="end")
+            client.drain()
+            equal(client.of("caption")[-1]["data"]["backend"], "template")
+            equal(len(remote.state.log), calls)
+
+
+def test_search_by_meaning(case: Case):
+    """The encoder of the test knows texts by their length."""
+    with FaultServer() as remote, Server(
+            case, "--vertex-url", remote.url, "--vertex-token", KEY, "--vertex-project", "p", "--backend", "template",
+            "--vertex-bert-endpoint", "projects/p/locations/l/endpoints/7", "--outbound-allow", "loopback") as server:
+        captions = pushed(server, "meaning", n=18)
+        lengths = {c["id"]: len(c["text"]) for c in captions}
+        assert len(set(lengths.values())) > 1, captions
+        for length in lengths.values():
+            query = "q" * length  # no caption has such a word
+            find = lambda: (h := server.get(f"/v1/search?q={query}")["hits"]) and len(h) == len(captions) and h
+            hits = wait_until("vectors", find)
+            equal(lengths[hits[0]["caption"]["id"]], length)
+        word = re.findall(r"[a-z]{4,}", captions[0]["text"])[-1]
+        hits = server.get(f"/v1/search?q={word}")["hits"]
+        contains(hits[0]["snippet"], "\u2068" + word)
+        remote.faults(always="503", on="predict")
+        hits = server.get(f"/v1/search?q={word}")["hits"]  # the service is away: words still find
+        assert hits and all(word in h["caption"]["text"] for h in hits), hits
 
 
 def test_metrics(case: Case):
