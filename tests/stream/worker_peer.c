@@ -76,6 +76,7 @@ MnkWatchSetup *peer_setup(void) {
   setup->address = g_strdup("push");
   setup->kind = MNK_SOURCE_PUSHED;
   setup->live.fps = 0;
+  setup->cuts = setup->camera_motion = FALSE; /* observations are those of frames alone */
   return setup;
 }
 

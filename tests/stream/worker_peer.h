@@ -19,7 +19,7 @@ void peer_free(Peer *peer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Peer, peer_free)
 
 void peer_send(Peer *peer, MnkMessageType type, guint32 stream, const char *text);
-/* A setup with all defaults: every frame is kept. */
+/* A setup with all defaults, but every frame is kept and nothing is found between frames. */
 MnkWatchSetup *peer_setup(void);
 void peer_setup_free(MnkWatchSetup *setup);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkWatchSetup, peer_setup_free)
