@@ -26,7 +26,8 @@ struct _MnkPushing {
   /* Of the pool's turn. */
   gboolean opened, has_last, has_kept;
   gint64 last_ms, kept_ms;
-  double due_ms; /* when the rate allows the next frame */
+  double due_ms;                                /* when the rate allows the next frame */
+  guint8 before[MNK_GATE_SIDE * MNK_GATE_SIDE]; /* the thumbnail of the last kept frame */
 };
 
 MnkPushing *mnk_pushing_new(void) {
@@ -292,6 +293,9 @@ static void offer(MnkWatch *watch, MnkJpegReader *reader, Item *item) {
   sample->pts_ms = item->pts_ms;
   sample->arrival_us = item->arrival_us;
   sample->step_ms = step_since_kept(pushing, item->pts_ms);
+  if (watch->setup.cuts && pushing->has_kept && sample->step_ms <= MNK_SHOTS_APART_MS)
+    sample->cut = mnk_shots_apart(pushing->before, thumb, &sample->cut_score);
+  memcpy(pushing->before, thumb, sizeof thumb);
   pushing->has_kept = TRUE;
   pushing->kept_ms = item->pts_ms;
   watch->end_ms = item->pts_ms + sample->step_ms;

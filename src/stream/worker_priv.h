@@ -94,6 +94,8 @@ typedef struct {
   MnkFrame *frame; /* RGB, at picture_size */
   GBytes *jpeg;
   gint64 number;
+  gboolean cut; /* of a pushed frame: a new shot begins with it */
+  float cut_score;
 } MnkSample;
 void mnk_sample_free(MnkSample *sample);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSample, mnk_sample_free)

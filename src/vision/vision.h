@@ -45,6 +45,12 @@ gboolean mnk_shots_push(MnkShots *shots, const MnkFrame *frame, MnkShotBoundary 
 /* At the end: the boundaries still undecided, one a call, until FALSE. */
 gboolean mnk_shots_flush(MnkShots *shots, MnkShotBoundary *boundary);
 
+/* Whether a cut lies between two thumbnails (MNK_GATE_SIDE squared) of frames at most
+ * MNK_SHOTS_APART_MS apart: their layouts have nothing in common (correlation of luma). For frames
+ * that come too seldom for MnkShots. */
+enum { MNK_SHOTS_APART_MS = 700 };
+gboolean mnk_shots_apart(const guint8 *before, const guint8 *now, float *score);
+
 /* ---- Camera motion: similarity fitted on tracked blocks of small luma pictures ---- */
 
 typedef struct _MnkMotion MnkMotion;

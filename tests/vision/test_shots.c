@@ -519,6 +519,58 @@ static void test_programmes(void) {
   }
 }
 
+/* ---- frames that are far apart ---- */
+
+/* A scene of a few bright and dark blocks; shift moves the camera, in pixels. */
+static void draw_blocks(guint8 *thumb, guint seed, int shift, int noise) {
+  g_autoptr(GRand) rand = g_rand_new_with_seed(seed), grain = g_rand_new_with_seed(99);
+  memset(thumb, 90, MNK_GATE_SIDE * MNK_GATE_SIDE);
+  for (guint i = 0; i < 12; i++) {
+    int x = g_rand_int_range(rand, 0, 52) + shift, y = g_rand_int_range(rand, 0, 52);
+    int side = g_rand_int_range(rand, 8, 24), level = g_rand_int_range(rand, 10, 240);
+    for (int v = y; v < MIN(y + side, MNK_GATE_SIDE); v++)
+      for (int u = MAX(x, 0); u < MIN(x + side, MNK_GATE_SIDE); u++)
+        thumb[v * MNK_GATE_SIDE + u] = (guint8)level;
+  }
+  for (guint i = 0; noise > 0 && i < MNK_GATE_SIDE * MNK_GATE_SIDE; i++)
+    thumb[i] = (guint8)CLAMP(thumb[i] + g_rand_int_range(grain, -noise, noise + 1), 0, 255);
+}
+
+static void test_apart(void) {
+  guint8 before[MNK_GATE_SIDE * MNK_GATE_SIDE], now[sizeof before], dim[sizeof before];
+  float score = -1;
+  guint cuts = 0;
+  for (guint seed = 0; seed < 40; seed++) {
+    draw_blocks(before, seed, 0, 0);
+    g_assert_false(mnk_shots_apart(before, before, &score));
+    draw_blocks(now, seed, 4, 12); /* the camera moves, grain */
+    g_assert_false(mnk_shots_apart(before, now, &score));
+    for (guint i = 0; i < sizeof dim; i++)
+      dim[i] = (guint8)(before[i] / 3 + 5); /* the light goes down */
+    g_assert_false(mnk_shots_apart(before, dim, &score));
+    draw_blocks(now, seed + 1000, 0, 0);
+    if (mnk_shots_apart(before, now, &score)) {
+      g_assert_true(score > 0.8f && score <= 1);
+      cuts++;
+    }
+  }
+  g_assert_cmpuint(cuts, >=, 24); /* some scenes are alike by chance */
+}
+
+/* In a flat picture there is nothing to compare. */
+static void test_apart_flat(void) {
+  guint8 scene[MNK_GATE_SIDE * MNK_GATE_SIDE], flat[sizeof scene], noisy[sizeof scene];
+  float score = -1;
+  draw_blocks(scene, 7, 0, 0);
+  for (guint i = 0; i < sizeof flat; i++) {
+    flat[i] = 16;
+    noisy[i] = (guint8)(16 + (i * 2654435761u >> 30));
+  }
+  g_assert_false(mnk_shots_apart(flat, flat, &score));
+  g_assert_false(mnk_shots_apart(scene, flat, &score));
+  g_assert_false(mnk_shots_apart(flat, noisy, &score));
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/shots/hard/any-rate", test_hard_cut_at_any_rate);
@@ -538,5 +590,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/shots/cut-before-the-end", test_cut_before_the_end);
   g_test_add_func("/shots/clock", test_clock);
   g_test_add_func("/shots/programmes", test_programmes);
+  g_test_add_func("/shots/apart", test_apart);
+  g_test_add_func("/shots/apart_flat", test_apart_flat);
   return g_test_run();
 }
