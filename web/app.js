@@ -1,274 +1,206 @@
-/* The live page: choose what is watched, see it beside its captions, search, change settings. */
+/* The live page: its parts, buttons and keys. */
 
-import { $, make } from "./dom.js";
+import { $, memory, setText } from "./dom.js";
 import { t, translate, language, setLanguage } from "./i18n.js";
-import { request, onKeyWanted, upload } from "./api.js";
-import { Events } from "./events.js";
-import { Stage } from "./stage.js";
-import { Timeline, keyOf } from "./timeline.js";
-import { Params } from "./params.js";
+import { onKeyWanted, request, streamPath, upload } from "./api.js";
+import { settle, tell } from "./notices.js";
 import { Camera } from "./camera.js";
+import { Now } from "./now.js";
+import { Params } from "./params.js";
+import { Search } from "./search.js";
+import { Stage } from "./stage.js";
+import { Strip } from "./strip.js";
+import { keyOf, Timeline } from "./timeline.js";
+import { Watch } from "./watch.js";
 
-const STREAMS_EVERY = 5000;
+const now = new Now();
+const stage = new Stage((seen) => now.see(seen));
+const timeline = new Timeline($("captions"), {
+  onShow: (caption) => showMoment(caption),
+  onChange: () => strip.plan(),
+  onFollow: showMissed,
+});
+const strip = new Strip($("strip"), timeline);
+const params = new Params($("params"), (error) => tell("action", error.message));
+const watch = new Watch({ stage, timeline, now, params }, () => closeCamera());
+const search = new Search((caption) => jump(caption), () => watch.id);
 
-const stage = new Stage(() => timeline.mark(null));
-const timeline = new Timeline($("captions"), $("strip"), (caption) => stage.showMoment(caption));
-const hits = new Timeline($("hits"), null, (caption) => jump(caption));
-const params = new Params($("params"), (error) => (error ? notice(error.message) : notice("")));
-
-let chosen = null; /* the stream's id */
-let events = null;
 let camera = null;
-let streams = [];
 
-/* ---- words to the user ---- */
+/* ---- moments ---- */
 
-function notice(text) {
-  $("notice").firstElementChild.textContent = text;
-  $("notice").hidden = !text;
+function showMoment(caption) {
+  now.show(caption);
+  stage.showMoment(caption);
 }
 
-function showBackend(stream) {
-  const { name, state, detail } = stream.backend ?? {};
-  const badge = $("backend");
-  badge.className = `badge ${state === "degraded" || state === "down" ? state : ""}`;
-  badge.textContent = name === "template" ? t("template") : `${name ?? ""}${detail ? `: ${detail}` : ""}`;
-  badge.title = detail ?? "";
+async function jump(caption) {
+  if (caption.stream !== watch.id) await watch.choose(caption.stream);
+  if (timeline.get(keyOf(caption))) timeline.mark(keyOf(caption));
+  showMoment(caption);
+  if (matchMedia("(max-width: 820px)").matches) $("stage").scrollIntoView({ block: "nearest" });
 }
 
-function showState(stream) {
-  showBackend(stream);
-  $("facts").textContent = stream.counters ? t("counts", stream.counters) : "";
-  if (stream.error) notice(stream.error.message);
+function backToLive() {
+  timeline.mark(null);
+  timeline.toEnd();
+  if (watch.over) return;
+  now.back();
+  stage.backToLive();
 }
 
-/* ---- the choice of streams ---- */
-
-function streamLabel(stream) {
-  const state = { ended: t("ended"), failed: t("failed"), waiting: t("away") }[stream.state];
-  return state ? `${stream.id} (${state})` : stream.id;
-}
-
-async function listStreams() {
-  try {
-    streams = (await request("GET", "/v1/streams")).streams;
-  } catch (error) {
-    notice(error.message);
-    return;
-  }
-  const select = $("streams");
-  const wanted = streams.map((s) => `${s.id} ${s.state}`).join("\n") + language();
-  if (select.dataset.shown === wanted) return;
-  select.dataset.shown = wanted;
-  select.replaceChildren(...(streams.length
-    ? streams.map((s) => make("option", { value: s.id, text: streamLabel(s), selected: s.id === chosen }))
-    : [make("option", { text: t("noStreams"), disabled: true, selected: true })]));
-  if (chosen === null) {
-    const first = streams.find((s) => s.state === "running") ?? streams[0];
-    const asked = streams.find((s) => s.id === location.hash.slice(1));
-    if (asked ?? first) await choose((asked ?? first).id);
-  } else {
-    select.value = chosen;
-  }
-}
-
-async function choose(id, { local = false } = {}) {
-  events?.close();
-  if (!local) closeCamera();
-  chosen = id;
-  history.replaceState(null, "", `#${id}`);
-  notice("");
-  timeline.clear();
-  $("running").hidden = true;
-  $("waiting").hidden = false;
-  $("streams").value = id;
-  let stream;
-  try {
-    stream = await request("GET", `/v1/streams/${id}`);
-  } catch (error) {
-    notice(error.message);
-    return;
-  }
-  if (chosen !== id) return;
-  showState(stream);
-  const over = stream.state === "ended" || stream.state === "failed";
-  $("stop").hidden = over;
-  if (over) await showEnded(id);
-  else {
-    if (!local) stage.showStream(id).catch((error) => notice(error.message));
-    listen(id);
-  }
-  if (!$("params").hidden) await params.show(stream);
-}
-
-async function showEnded(id) {
-  stage.showEnded();
-  const { captions } = await request("GET", `/v1/streams/${id}/captions?limit=500`);
-  for (const caption of captions) timeline.add(caption, false);
-  $("waiting").hidden = captions.length > 0;
-  if (captions.length) timeline.show(keyOf(captions[0]));
-}
-
-function listen(id) {
-  const began = performance.now();
-  events = new Events(id, {
-    caption(caption) {
-      $("waiting").hidden = true;
-      $("running").hidden = true;
-      timeline.add(caption, performance.now() - began > 1500);
-    },
-    running(caption) {
-      $("running").lastElementChild.textContent = caption.text;
-      $("running").hidden = false;
-    },
-    seen: (seen) => stage.setSeen(seen),
-    state(stream) {
-      showState(stream);
-      if (stream.state === "ended" || stream.state === "failed") {
-        events.close();
-        $("running").hidden = true;
-        listStreams();
-        if (stream.state === "ended" && !camera) stage.showEnded();
-      }
-    },
-    lost: (error) => notice(error?.message ?? t("lost")),
-    back: () => notice(""),
-  });
+function showMissed(n) {
+  $("missed").hidden = n === 0;
+  if (n) setText($("missed").lastElementChild, t("newCaptions", n));
 }
 
 /* ---- camera and files ---- */
 
 function closeCamera() {
-  camera?.close();
+  if (!camera) return;
+  camera.close();
   camera = null;
-  $("use-camera").setAttribute("aria-pressed", "false");
+  settle("camera");
+  showCameraButton();
+}
+
+function showCameraButton() {
+  $("use-camera").setAttribute("aria-pressed", String(camera !== null));
+  setText($("use-camera").lastElementChild, t(camera ? "stopCamera" : "useCamera"));
+}
+
+function cameraFault(error) {
+  const why = { NotAllowedError: "cameraDenied", NotFoundError: "cameraNone", NotReadableError: "cameraBusy" }[error.name];
+  return t("noCamera", navigator.mediaDevices ? (why ? t(why) : error.message) : t("cameraInsecure"));
 }
 
 async function useCamera() {
   if (camera) {
     closeCamera();
-    stage.stop();
     return;
   }
+  $("use-camera").disabled = true;
   try {
     camera = await Camera.open($("camera"), { lang: language() }, {
-      opened: (id) => choose(id, { local: true }).then(listStreams),
-      fault: notice,
-      sent: () => {},
+      opened: (id) => watch.choose(id, { local: true }).then(() => watch.list()),
+      fault: (text) => tell("camera", text),
+      fine: () => settle("camera"),
     });
+    settle("camera");
+    watch.close();
+    stage.showCamera(camera.media);
+    for (const track of camera.media.getTracks()) track.addEventListener("ended", closeCamera);
   } catch (error) {
-    notice(t("noCamera") + error.message);
-    return;
+    tell("camera", cameraFault(error));
   }
-  $("use-camera").setAttribute("aria-pressed", "true");
-  stage.showCamera(camera.media);
+  $("use-camera").disabled = false;
+  showCameraButton();
 }
 
 async function useFile(file) {
   if (!file) return;
-  closeCamera();
   try {
-    const { name } = await upload(file, (part) => notice(t("uploading", Math.round(part * 100))));
+    const { name } = await upload(file, (part) => tell("upload", t("uploading", Math.round(part * 100)), "info"));
     const stream = await request("POST", "/v1/streams", {
       source: `upload:${name}`,
-      params: { lang: language(), realtime: true, loop: false, fps: 2 },
+      params: { lang: language(), realtime: true, fps: 2 },
     });
-    notice("");
-    await listStreams();
-    await choose(stream.id);
+    settle("upload");
+    await watch.choose(stream.id);
+    await watch.list();
   } catch (error) {
-    notice(error.message);
+    settle("upload");
+    tell("action", error.message);
   }
 }
 
-async function stopStream() {
+async function endStream() {
+  const { id } = watch;
+  setText($("end-title"), t("endAsk", id));
+  if (!camera && !(await ask($("ask-end")))) return;
   try {
-    if (camera) closeCamera();
-    await request("DELETE", `/v1/streams/${chosen}`);
-    await listStreams();
+    closeCamera();
+    await request("DELETE", streamPath(id));
+    await watch.list();
   } catch (error) {
-    notice(error.message);
+    tell("action", error.message);
   }
 }
 
-/* ---- search ---- */
-
-let searchTimer = 0;
-
-async function search() {
-  const query = $("query").value.trim();
-  if (!query) {
-    closeResults();
-    return;
-  }
-  try {
-    const { hits: found } = await request("GET", `/v1/search?limit=50&q=${encodeURIComponent(query)}`);
-    if ($("query").value.trim() !== query) return;
-    hits.clear();
-    for (const { caption } of found) hits.add(caption, false);
-    markWords(found);
-    $("results-title").textContent = found.length ? t("found", found.length) : t("foundNone");
-    $("results").hidden = false;
-  } catch (error) {
-    notice(error.message);
-  }
-}
-
-/* Matches stand between U+2068 and U+2069 in a snippet. */
-function markWords(found) {
-  for (const { caption, snippet } of found) {
-    const words = hits.captions.get(keyOf(caption))?.node.querySelector(".words");
-    if (!words || !snippet) continue;
-    words.replaceChildren(...snippet.split(/([\u2068][^\u2069]*[\u2069])/).map((part) => part.startsWith("\u2068")
-      ? make("mark", { text: part.slice(1, -1) })
-      : part));
-  }
-}
-
-function closeResults() {
-  $("results").hidden = true;
-  hits.clear();
-}
-
-async function jump(caption) {
-  if (caption.stream !== chosen) await choose(caption.stream);
-  if (timeline.captions.has(keyOf(caption))) timeline.mark(keyOf(caption));
-  await stage.showMoment(caption);
-}
-
-/* ---- the page ---- */
-
-function askForKey() {
-  return new Promise((resolve) => {
-    const dialog = $("ask-key");
-    $("key").value = "";
-    dialog.onclose = () => resolve(dialog.returnValue === "ok" ? $("key").value : "");
-    if (!dialog.open) dialog.showModal();
+function takeDrops() {
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    useFile(event.dataTransfer?.files[0]);
   });
 }
 
-function showLanguage() {
-  translate();
-  $("language").textContent = language() === "en" ? "日本語" : "English";
-  $("streams").dataset.shown = "";
-  listStreams();
+/* ---- dialogs ---- */
+
+/* Whether it was agreed to. */
+function ask(dialog) {
+  return new Promise((resolve) => {
+    dialog.returnValue = "";
+    dialog.onclose = () => resolve(dialog.returnValue === "ok");
+    dialog.showModal();
+  });
 }
 
-function setTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
+async function askForKey(why) {
+  $("key").value = "";
+  setText($("key-fault"), why);
+  return (await ask($("ask-key"))) ? $("key").value.trim() : "";
+}
+
+async function toggleParams() {
+  const opening = !params.open;
+  params.hide();
+  try {
+    if (opening && watch.stream) await params.show(watch.stream);
+  } catch (error) {
+    tell("action", error.message);
+  }
+  $("open-params").setAttribute("aria-expanded", String(params.open));
+  if (params.open) $("params").scrollIntoView({ block: "nearest" });
+}
+
+/* ---- language, theme, keys ---- */
+
+function showLanguage() {
+  translate();
+  setText($("language"), language() === "en" ? "日本語" : "English");
+  $("language").lang = language() === "en" ? "ja" : "en";
+  showCameraButton();
+  watch.translate();
+  search.translate();
+  timeline.translate();
+  if (watch.id === null) stage.clear();
+  if (params.open) params.show(watch.stream);
+}
+
+function toggleTheme() {
+  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
+  const next = dark ? "light" : "dark";
+  memory.set("theme", next);
+  document.documentElement.dataset.theme = next;
+  strip.plan();
 }
 
 function onKey(event) {
-  if (event.target.matches("input:not([type=checkbox]), textarea, select") || event.ctrlKey || event.metaKey || event.altKey) {
-    if (event.key === "Escape") event.target.blur();
-    return;
-  }
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (event.target instanceof Element && event.target.matches("input:not([type=checkbox]), textarea, select")) return;
+  const list = search.open ? search.hits : timeline;
   const actions = {
-    "/": () => $("query").focus(),
-    j: () => timeline.move(1),
-    k: () => timeline.move(-1),
-    l: () => $("back-to-live").click(),
+    "/": () => {
+      $("query").focus();
+      $("query").select();
+    },
+    j: () => list.move(1),
+    k: () => list.move(-1),
+    l: backToLive,
     b: () => $("show-boxes").click(),
+    Escape: () => (search.open ? search.close() : backToLive()),
   };
   if (!actions[event.key]) return;
   event.preventDefault();
@@ -276,50 +208,31 @@ function onKey(event) {
 }
 
 function start() {
-  setTheme(localStorage.getItem("theme"));
   onKeyWanted(askForKey);
   $("show-boxes").checked = stage.showBoxes;
   $("show-boxes").addEventListener("change", (event) => stage.setBoxes(event.target.checked));
-  $("streams").addEventListener("change", (event) => choose(event.target.value));
   $("use-camera").addEventListener("click", useCamera);
   $("use-file").addEventListener("click", () => $("file").click());
-  $("file").addEventListener("change", (event) => useFile(event.target.files[0]));
-  $("stop").addEventListener("click", stopStream);
-  $("notice").lastElementChild.addEventListener("click", () => notice(""));
-  $("search").addEventListener("submit", (event) => {
-    event.preventDefault();
-    search();
+  $("file").addEventListener("change", (event) => {
+    useFile(event.target.files[0]);
+    event.target.value = "";
   });
-  $("query").addEventListener("input", () => {
-    clearTimeout(searchTimer);
-    searchTimer = setTimeout(search, 250);
-  });
-  $("close-results").addEventListener("click", () => {
-    $("query").value = "";
-    closeResults();
-  });
+  $("back-to-live").addEventListener("click", backToLive);
+  $("missed").addEventListener("click", () => timeline.toEnd());
+  $("end").addEventListener("click", endStream);
+  $("open-params").addEventListener("click", toggleParams);
   $("language").addEventListener("click", () => {
     setLanguage(language() === "en" ? "ja" : "en");
     showLanguage();
   });
-  $("theme").addEventListener("click", () => {
-    const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
-    const next = dark ? "light" : "dark";
-    localStorage.setItem("theme", next);
-    setTheme(next);
-  });
-  $("open-params").addEventListener("click", async () => {
-    const open = $("params").hidden;
-    $("params").hidden = !open;
-    $("open-params").setAttribute("aria-expanded", String(open));
-    const stream = streams.find((s) => s.id === chosen);
-    if (open && stream) await params.show(await request("GET", `/v1/streams/${chosen}`)).catch((error) => notice(error.message));
-  });
+  $("theme").addEventListener("click", toggleTheme);
   document.addEventListener("keydown", onKey);
-  window.addEventListener("pagehide", closeCamera);
+  addEventListener("pagehide", closeCamera);
+  takeDrops();
+  stage.clear();
   showLanguage();
-  setInterval(listStreams, STREAMS_EVERY);
-  request("GET", "/version").then((v) => { $("version").textContent = `Manako ${v.version}`; }, () => {});
+  watch.list();
+  request("GET", "/version").then(({ version }) => setText($("version"), `Manako ${version}`), () => {});
 }
 
 start();

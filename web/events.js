@@ -1,12 +1,13 @@
-/* One stream's events. EventSource comes back by itself with Last-Event-ID; a new token is fetched
- * when the old one is refused, so a lost connection is made again here. */
+/* One stream's events. The connection is made anew here rather than by EventSource itself, because a
+ * token may have run out meanwhile; what was missed comes first. */
 
-import { signed } from "./api.js";
+import { forgetTokens, signed, streamPath } from "./api.js";
 
 const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
+const NAMES = ["caption", "running", "seen", "state", "bye"];
 
 export class Events {
-  /* handlers: caption, running, seen, state, bye, lost, back */
+  /* handlers: caption, running, seen, state, bye; lost and back when the connection goes and comes */
   constructor(stream, handlers) {
     this.stream = stream;
     this.handlers = handlers;
@@ -17,27 +18,28 @@ export class Events {
   }
 
   async open() {
-    let path = `/v1/streams/${this.stream}/events`;
+    let path = streamPath(this.stream, "/events");
     if (this.last !== null) path += `?last_event_id=${this.last}`;
     try {
       path = await signed(path, "read", this.stream);
-    } catch (error) {
-      this.again(error);
+    } catch {
+      this.again();
       return;
     }
     if (this.closed) return;
     const source = new EventSource(path);
     this.source = source;
-    source.onopen = () => {
-      this.wait = FIRST_WAIT;
-      this.handlers.back?.();
+    source.onopen = () => this.handlers.back?.();
+    source.onerror = () => {
+      forgetTokens();
+      this.again();
     };
-    source.onerror = () => this.again(null);
-    for (const name of ["caption", "running", "seen", "state", "bye"])
-      source.addEventListener(name, (event) => this.take(name, event));
+    for (const name of NAMES) source.addEventListener(name, (event) => this.take(name, event));
   }
 
   take(name, event) {
+    if (this.closed) return;
+    this.wait = FIRST_WAIT;
     if (event.lastEventId) this.last = event.lastEventId;
     let data;
     try {
@@ -46,13 +48,13 @@ export class Events {
       return;
     }
     this.handlers[name]?.(data);
-    if (name === "bye") this.again(null);
+    if (name === "bye") this.again();
   }
 
-  again(error) {
+  again() {
     this.source?.close();
     if (this.closed) return;
-    this.handlers.lost?.(error);
+    this.handlers.lost?.();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.open(), this.wait);
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT);

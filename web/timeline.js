@@ -1,137 +1,221 @@
-/* The list of captions and the strip along time. The newest is at the end; the list follows it
- * unless the reader has scrolled away. */
+/* A list of captions. That of a stream is in the order of time, follows its newest end unless the
+ * reader has scrolled away, and is bounded. */
 
-import { $, make, clock } from "./dom.js";
-import { signed, hasKey } from "./api.js";
+import { clock, icon, make, setText } from "./dom.js";
+import { forgetTokens, framePath, signed } from "./api.js";
 import { t } from "./i18n.js";
 
-const MOST = 600;
+const MOST = 600, AT_END = 48;
+const NO_PICTURE = "M4 5h16v14H4zM4 16l4.5-5 3.5 4 2.5-2.5L20 18M15.5 9.5h.01";
 
 /* Ids are unique within a stream only. */
 export function keyOf(caption) {
   return `${caption.stream}/${caption.id}`;
 }
 
+function isGap(caption) {
+  return caption.facts?.some((fact) => fact.kind === "gap") ?? false;
+}
+
 export class Timeline {
-  /* onShow(caption): the user wants to see that moment */
-  constructor(list, strip, onShow) {
+  /* onShow(caption): the user wants to see that moment.
+   * onChange(): the captions or the current one have changed.
+   * onFollow(n): n captions came while the reader looked elsewhere; 0: the end is in view.
+   * live: new ones come at the end, which is followed. */
+  constructor(list, { onShow, onChange = () => {}, onFollow = () => {}, live = true }) {
     this.list = list;
-    this.strip = strip;
+    this.live = live;
     this.onShow = onShow;
-    this.captions = new Map();
+    this.onChange = onChange;
+    this.onFollow = onFollow;
+    this.entries = new Map();
     this.current = null;
+    this.following = live;
+    this.missed = 0;
+    this.top = 0;
+    list.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.pictures = new IntersectionObserver((found) => {
+      for (const { isIntersecting, target } of found) if (isIntersecting) this.loadThumb(target);
+    }, { root: list, rootMargin: "200px" });
+    new ResizeObserver(() => this.keepEnd()).observe(list);
   }
 
   clear() {
-    this.captions.clear();
-    this.current = null;
+    this.pictures.disconnect();
+    this.entries.clear();
     this.list.replaceChildren();
-    this.strip?.replaceChildren();
+    this.current = null;
+    if (this.live) this.toEnd();
+    else this.list.scrollTop = 0;
+    this.onChange();
   }
 
-  static isGap(caption) {
-    return caption.facts?.some((fact) => fact.kind === "gap") ?? false;
+  get size() {
+    return this.entries.size;
   }
 
-  add(caption, isNew) {
-    const follows = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 80;
-    const known = this.captions.get(keyOf(caption));
-    const node = this.entry(caption);
-    if (known) {
-      known.node.replaceWith(node);
-    } else {
-      this.insert(node, caption);
-      if (isNew) node.classList.add("is-new");
+  get(key) {
+    return this.entries.get(key)?.caption;
+  }
+
+  /* In the list's order. */
+  captions() {
+    return [...this.list.children].map((node) => this.entries.get(node.dataset.key));
+  }
+
+  /* sorted: put where its time belongs, not at the end. */
+  add(caption, { fresh = false, sorted = true } = {}) {
+    const key = keyOf(caption);
+    let entry = this.entries.get(key);
+    if (!entry) {
+      entry = this.entry(key);
+      this.entries.set(key, entry);
+      this.insert(entry.node, caption, sorted);
+      if (fresh) entry.node.classList.add("is-new");
+      if (!this.following) this.onFollow(++this.missed);
     }
-    this.captions.set(keyOf(caption), { caption, node });
-    if (this.current === keyOf(caption)) node.setAttribute("aria-current", "true");
-    this.trim();
-    this.drawStrip();
-    if (follows) this.list.scrollTop = this.list.scrollHeight;
+    this.fill(entry, caption);
+    while (this.entries.size > MOST) this.remove(this.list.firstElementChild);
+    this.onChange();
+    this.keepEnd();
   }
 
-  insert(node, caption) {
-    for (let other = this.list.lastElementChild; other; other = other.previousElementSibling) {
+  insert(node, caption, sorted) {
+    node.dataset.start = caption.start_ms;
+    for (let other = this.list.lastElementChild; sorted && other; other = other.previousElementSibling) {
       if (Number(other.dataset.start) <= caption.start_ms) {
         other.after(node);
         return;
       }
     }
-    this.list.prepend(node);
+    if (sorted) this.list.prepend(node);
+    else this.list.append(node);
   }
 
-  trim() {
-    while (this.captions.size > MOST) {
-      const first = this.list.firstElementChild;
-      this.captions.delete(first.dataset.id);
-      first.remove();
+  remove(node) {
+    this.pictures.unobserve(node.querySelector(".thumb"));
+    this.entries.delete(node.dataset.key);
+    node.remove();
+  }
+
+  /* ---- one caption ---- */
+
+  entry(key) {
+    const thumb = make("span", { class: "thumb", "aria-hidden": "true" }, icon(NO_PICTURE));
+    const time = make("span", { class: "time" }), words = make("span", { class: "words" });
+    const button = make("button", { type: "button", onclick: () => this.show(key) },
+      thumb, make("span", { class: "told" }, time, words));
+    const node = make("li", { "data-key": key }, button);
+    return { key, node, thumb, time, words, button };
+  }
+
+  fill(entry, caption) {
+    const before = entry.caption;
+    entry.caption = caption;
+    entry.gap = isGap(caption);
+    entry.node.className = [entry.node.classList.contains("is-new") && "is-new", entry.gap && "is-gap"].filter(Boolean).join(" ");
+    this.fillTime(entry);
+    setText(entry.words, caption.text);
+    entry.words.lang = caption.lang ?? "";
+    if (before?.picture_ms === caption.picture_ms) return;
+    entry.thumb.querySelector("img")?.remove();
+    if (caption.picture_ms !== undefined) this.pictures.observe(entry.thumb);
+  }
+
+  fillTime(entry) {
+    const { caption } = entry, parts = [`${clock(caption.start_ms)} – ${clock(caption.end_ms)}`];
+    if (entry.origin) parts.unshift(entry.origin);
+    if (caption.backend && !["template", "none"].includes(caption.backend)) parts.push(caption.backend);
+    if (caption.durable === false) parts.push(t("unsaved"));
+    setText(entry.time, parts.join(" · "));
+  }
+
+  /* The words that stand in the language of the page. */
+  translate() {
+    for (const entry of this.entries.values()) this.fillTime(entry);
+  }
+
+  async loadThumb(thumb, retried = false) {
+    this.pictures.unobserve(thumb);
+    const entry = this.entries.get(thumb.closest("li")?.dataset.key);
+    if (!entry || thumb.querySelector("img")) return;
+    let path;
+    try {
+      path = await signed(framePath(entry.caption), "read", entry.caption.stream);
+    } catch {
+      return;
     }
+    const image = make("img", { alt: "", decoding: "async" });
+    image.addEventListener("error", () => {
+      image.remove();
+      forgetTokens();
+      if (!retried) this.loadThumb(thumb, true);
+    });
+    image.src = path;
+    thumb.append(image);
   }
 
-  entry(caption) {
-    const gap = Timeline.isGap(caption);
-    const picture = make("img", { class: "thumb", alt: "", loading: "lazy" });
-    if (caption.picture_ms === undefined) picture.hidden = gap;
-    else this.loadThumb(picture, caption);
-    let when = `${clock(caption.start_ms)} – ${clock(caption.end_ms)}`;
-    if (caption.backend && !["template", "none"].includes(caption.backend)) when += ` · ${caption.backend}`;
-    if (caption.durable === false) when += ` · ${t("unsaved")}`;
-    const time = make("time", { text: when });
-    const text = make("span", { class: "words", text: caption.text, lang: caption.lang });
-    const button = make("button", { type: "button", onclick: () => this.show(keyOf(caption)) }, picture, time, text);
-    return make("li", { class: gap ? "gap" : null, "data-id": keyOf(caption), "data-start": caption.start_ms }, button);
-  }
+  /* ---- choosing ---- */
 
-  async loadThumb(image, caption) {
-    const path = `/v1/streams/${caption.stream}/frames/${caption.picture_ms}.jpg`;
-    image.addEventListener("error", () => image.removeAttribute("src"), { once: true });
-    image.src = hasKey() ? await signed(path, "read", caption.stream) : path;
-  }
-
-  show(id) {
-    const entry = this.captions.get(id);
+  show(key) {
+    const entry = this.entries.get(key);
     if (!entry) return;
-    this.mark(id);
+    this.mark(key);
     this.onShow(entry.caption);
   }
 
-  mark(id) {
-    for (const node of [this.list, this.strip].flatMap((n) => (n ? [...n.querySelectorAll("[aria-current]")] : [])))
-      node.removeAttribute("aria-current");
-    this.current = id;
-    const entry = this.captions.get(id);
-    entry?.node.setAttribute("aria-current", "true");
-    entry?.node.scrollIntoView({ block: "nearest" });
-    this.drawStrip();
+  mark(key) {
+    this.entries.get(this.current)?.button.removeAttribute("aria-current");
+    this.current = this.entries.has(key) ? key : null;
+    const entry = this.entries.get(this.current);
+    if (entry) {
+      entry.button.setAttribute("aria-current", "true");
+      this.reveal(entry.node);
+    }
+    this.onChange();
+  }
+
+  /* Scrolls this list alone: the page itself must not jump on a phone. */
+  reveal(node) {
+    const top = node.offsetTop - this.list.offsetTop, bottom = top + node.offsetHeight;
+    if (top < this.list.scrollTop) this.list.scrollTop = top - 8;
+    else if (bottom > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = bottom - this.list.clientHeight + 8;
   }
 
   move(step) {
     const all = [...this.list.children];
-    const at = all.findIndex((node) => node.dataset.id === this.current);
-    const next = at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step;
-    if (all[next]) {
-      this.mark(all[next].dataset.id);
-      all[next].querySelector("button").focus({ preventScroll: true });
-    }
+    if (all.length === 0) return;
+    const at = all.findIndex((node) => node.contains(document.activeElement));
+    const from = at >= 0 ? at : all.findIndex((node) => node.dataset.key === this.current);
+    const next = from < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(from + step, 0), all.length - 1);
+    all[next].firstElementChild.focus({ preventScroll: true });
+    this.reveal(all[next]);
   }
 
-  drawStrip() {
-    if (!this.strip) return;
-    const all = [...this.captions.values()].map((entry) => entry.caption);
-    if (all.length === 0) return;
-    const from = Math.min(...all.map((c) => c.start_ms)), to = Math.max(...all.map((c) => c.end_ms));
-    const span = Math.max(to - from, 1);
-    this.strip.replaceChildren(...all.map((caption) => {
-      const bar = make("button", {
-        type: "button",
-        tabindex: "-1",
-        class: [Timeline.isGap(caption) ? "gap" : "", keyOf(caption) === this.current ? "is-shown" : ""].join(" ").trim() || null,
-        title: `${clock(caption.start_ms)}  ${caption.text}`,
-        onclick: () => this.show(keyOf(caption)),
-      });
-      bar.style.left = `${((caption.start_ms - from) / span) * 100}%`;
-      bar.style.width = `${((caption.end_ms - caption.start_ms) / span) * 100}%`;
-      return bar;
-    }));
+  /* ---- the newest end ---- */
+
+  scrolled() {
+    if (!this.live) return;
+    const { scrollTop, scrollHeight, clientHeight } = this.list;
+    if (scrollHeight - scrollTop - clientHeight < AT_END) this.follow();
+    else if (scrollTop < this.top - 1) this.following = false;
+    this.top = scrollTop;
+  }
+
+  follow() {
+    this.following = true;
+    this.missed = 0;
+    this.onFollow(0);
+  }
+
+  keepEnd() {
+    if (!this.following) return;
+    this.list.scrollTop = this.list.scrollHeight;
+    this.top = this.list.scrollTop;
+  }
+
+  toEnd() {
+    this.follow();
+    this.keepEnd();
   }
 }
