@@ -27,7 +27,7 @@ void mnk_metric_set(MnkMetric *metric, double value);     /* gauge */
 void mnk_metric_observe(MnkMetric *metric, double value); /* histogram */
 /* The same value count times. */
 void mnk_metric_observe_many(MnkMetric *metric, double value, guint64 count);
-double mnk_metric_value(MnkMetric *metric);               /* histogram: number of observations */
+double mnk_metric_value(MnkMetric *metric); /* histogram: number of observations */
 
 /* Appends the whole registry, sorted by name. */
 void mnk_metrics_write(GString *out);

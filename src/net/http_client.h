@@ -9,15 +9,15 @@ typedef struct _MnkHttpClient MnkHttpClient;
 typedef struct _MnkHttpCall MnkHttpCall;
 
 typedef struct {
-  const char *method; /* "GET", "POST", "PUT", "DELETE" */
-  const char *url;    /* http or https */
+  const char *method;         /* "GET", "POST", "PUT", "DELETE" */
+  const char *url;            /* http or https */
   const char *const *headers; /* "Name: value", NULL-terminated, or NULL. A header with a secret is
                                  never logged: none is */
   GBytes *body;               /* NULL: none */
   gint64 connect_ms, first_byte_ms, total_ms; /* from one stage to the next; 0: no limit */
-  gint64 idle_ms;     /* longest pause within the answer */
-  gsize response_max; /* bytes; more: MNK_ERROR_LIMIT */
-  const MnkAddressPolicy *policy; /* borrowed until done */
+  gint64 idle_ms;                             /* longest pause within the answer */
+  gsize response_max;                         /* bytes; more: MNK_ERROR_LIMIT */
+  const MnkAddressPolicy *policy;             /* borrowed until done */
 } MnkHttpCallConfig;
 
 typedef struct {
@@ -37,8 +37,8 @@ MnkHttpClient *mnk_http_client_new(guint connections_max);
 /* Calls that run are cancelled: their done comes with MNK_ERROR_CANCELLED. */
 void mnk_http_client_free(MnkHttpClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkHttpClient, mnk_http_client_free)
-/* The call is borrowed until done; done never comes from within. NULL, and no done, while the client
- * is being freed. More calls than connections wait; total_ms counts from here. */
+/* The call is borrowed until done; done never comes from within. NULL, and no done, while the
+ * client is being freed. More calls than connections wait; total_ms counts from here. */
 MnkHttpCall *mnk_http_client_call(MnkHttpClient *client, const MnkHttpCallConfig *config,
                                   MnkHttpDone done, gpointer user);
 /* No done comes. */

@@ -30,8 +30,8 @@ typedef struct {
   guint64 deaths;
   const char *fault; /* what a missing part of perception says, or NULL; borrowed */
 } MnkWorkerState;
-/* For a server: a worker that dies is started again however often it does; only a stream that was in
- * hand in three crashes within a minute is ended. Before the first stream. */
+/* For a server: a worker that dies is started again however often it does; only a stream that was
+ * in hand in three crashes within a minute is ended. Before the first stream. */
 void mnk_workers_be_patient(MnkWorkers *workers);
 /* Starts a local worker before the first stream needs it. */
 gboolean mnk_workers_warm(MnkWorkers *workers, GError **error);
@@ -53,7 +53,7 @@ typedef struct {
   guint64 decoded;               /* all decoded pictures */
   guint64 worker_deaths, gaps, captions;
   guint64 batches, batches_stale, fallbacks, tokens; /* of a remote backend */
-  double decode_ms, look_ms;                 /* CPU of decoding, wall of perception, sums */
+  double decode_ms, look_ms;                         /* CPU of decoding, wall of perception, sums */
   double part_ms[5]; /* wall of each part of perception: scenes, objects, faces, pose, text */
   guint64 part_runs[5];
 } MnkStreamCounters;

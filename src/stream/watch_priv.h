@@ -59,8 +59,8 @@ struct _MnkWatch {
 
 /* What holds now. */
 MnkWatchLive mnk_watch_live(MnkWatch *watch);
-/* Passes a thumbnail (NULL: there is none, accept) through the gate, fills in what the gate knows of
- * the sample, and counts. */
+/* Passes a thumbnail (NULL: there is none, accept) through the gate, fills in what the gate knows
+ * of the sample, and counts. */
 MnkGateVerdict mnk_watch_judge(MnkWatch *watch, const guint8 *thumb, MnkSample *sample);
 /* Lets it wait for the looker; takes it. */
 void mnk_watch_queue(MnkWatch *watch, MnkSample *sample);
@@ -92,7 +92,8 @@ guint mnk_pushing_waiting(MnkPushing *pushing);
 
 void mnk_watch_send(MnkWatch *watch, MnkMessageType type, const GString *text);
 void mnk_watch_tell_observation(MnkWatch *watch, const MnkObservation *obs);
-/* A picture through a slot: PICTURE or PREVIEW. FALSE: there was no free slot, or it does not fit. */
+/* A picture through a slot: PICTURE or PREVIEW. FALSE: there was no free slot, or it does not fit.
+ */
 gboolean mnk_watch_tell_picture(MnkWatch *watch, MnkMessageType type, gint64 pts_ms,
                                 const guint8 *jpeg, gsize length);
 /* always: even if nothing has changed. */

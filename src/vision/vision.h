@@ -102,8 +102,8 @@ const char *mnk_perception_fault(const MnkPerception *perception, MnkPart part);
  * empty; other parts go on. */
 gboolean mnk_perception_look(MnkPerception *perception, const MnkFrame *frame, gboolean new_shot,
                              MnkObservation *obs, GError **error);
-/* The scene model's feature map, pooled: 1280 floats of the last frame looked at; NULL: the model did
- * not see it. The stub's are mean colours: 48 floats. */
+/* The scene model's feature map, pooled: 1280 floats of the last frame looked at; NULL: the model
+ * did not see it. The stub's are mean colours: 48 floats. */
 const float *mnk_perception_features(const MnkPerception *perception, guint *n);
 /* Wall time and runs of each part since the start, microseconds. */
 void mnk_perception_times(const MnkPerception *perception, MnkPart part, gint64 *us, guint64 *runs);

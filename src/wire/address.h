@@ -9,9 +9,9 @@
 /* ---- URLs ---- */
 
 typedef struct {
-  char *scheme; /* lower case */
+  char *scheme;          /* lower case */
   char *user, *password; /* decoded; NULL: absent */
-  char *host;   /* lower case, an IPv6 literal without brackets */
+  char *host;            /* lower case, an IPv6 literal without brackets */
   gboolean host_is_address;
   guint16 port; /* the scheme's own when absent; 0: unknown */
   char *path;   /* as written, begins with '/', with query, without fragment */
@@ -52,7 +52,8 @@ MnkAddressPolicy *mnk_address_policy_new(const char *list, GError **error);
 MnkAddressPolicy *mnk_address_policy_ref(MnkAddressPolicy *policy);
 void mnk_address_policy_unref(MnkAddressPolicy *policy);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkAddressPolicy, mnk_address_policy_unref)
-/* FALSE with MNK_ERROR_LIMIT: "127.0.0.1 is a loopback address; outbound_allow does not list it". */
+/* FALSE with MNK_ERROR_LIMIT: "127.0.0.1 is a loopback address; outbound_allow does not list it".
+ */
 gboolean mnk_address_policy_allows(const MnkAddressPolicy *policy, const struct sockaddr *address,
                                    socklen_t length, GError **error);
 
