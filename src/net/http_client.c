@@ -189,7 +189,7 @@ static void unref(MnkHttpClient *client) {
     return;
   curl_multi_cleanup(client->multi);
   g_hash_table_unref(client->sockets);
-  g_source_unref(&client->loop->source);
+  g_source_unref((GSource *)client->loop);
   g_free(client);
 }
 
