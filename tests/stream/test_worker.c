@@ -64,7 +64,7 @@ static void test_seen(void) {
   for (guint i = 0; i < MNK_GATE_BUCKETS; i++)
     judged += counters.gate_counts[i];
   g_assert_cmpuint(judged, ==, 3);
-  g_assert_cmpuint(peer->frames_freed, ==, 3);
+  peer_wait_freed(peer, 3);
   peer_assert_identity(&counters);
 }
 
@@ -456,8 +456,7 @@ static void test_flood(void) {
     g_assert_cmpuint(counters.encoded, >, 0);
     peer_assert_identity(&counters);
   }
-  while (peer->frames_freed < STREAMS * FRAMES)
-    mnk_message_free(peer_next(peer, 0, MNK_MSG_FRAME_FREE));
+  peer_wait_freed(peer, STREAMS * FRAMES);
 }
 
 /* A server that sends and sends and does not read. It is heard to the end, and answered after. */
@@ -497,6 +496,13 @@ static void test_deaf_server(void) {
   g_assert_cmpuint(counters.queued, ==, 0);
   peer_assert_identity(&counters);
 }
+
+/* Sanitizers keep memory of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { MEMORY_IS_MEASURED = FALSE };
+#else
+enum { MEMORY_IS_MEASURED = TRUE };
+#endif
 
 static glong peak_kib(void) {
   struct rusage usage;
@@ -547,10 +553,8 @@ static void test_budget(void) {
     behind += last[i].dropped_behind;
   }
   g_assert_cmpuint(behind, >, STREAMS);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep books of memory   \
-                                                                     */
-  g_assert_cmpint(peak_kib() - before, <, MNK_BUDGET_KIB * 5 / 4);
-#endif
+  if (MEMORY_IS_MEASURED)
+    g_assert_cmpint(peak_kib() - before, <, MNK_BUDGET_KIB * 5 / 4);
 }
 
 /* Counters come by themselves, also when frames are only gated. */
@@ -601,7 +605,7 @@ static void test_bad_messages(void) {
       "[",
       "",
       "{\"slot\":-1,\"length\":1,\"pts_ms\":0,\"arrival_us\":0}",
-      "{\"slot\":33,\"length\":1,\"pts_ms\":0,\"arrival_us\":0}",
+      "{\"slot\":5000,\"length\":1,\"pts_ms\":0,\"arrival_us\":0}",
       "{\"slot\":1,\"length\":0,\"pts_ms\":0,\"arrival_us\":0}",
       "{\"slot\":1,\"length\":4194305,\"pts_ms\":0,\"arrival_us\":0}",
       "{\"slot\":1,\"length\":1,\"pts_ms\":-5,\"arrival_us\":0}",

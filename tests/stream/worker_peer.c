@@ -127,6 +127,12 @@ static void receive(Peer *peer) {
   g_queue_push_tail(&peer->messages, message);
 }
 
+void peer_wait_freed(Peer *peer, guint frames) {
+  while (peer->frames_freed < frames)
+    receive(peer);
+  g_assert_cmpuint(peer->frames_freed, ==, frames);
+}
+
 void peer_push(Peer *peer, guint32 stream, GBytes *jpeg, gint64 pts_ms) {
   gsize length;
   const guint8 *bytes = g_bytes_get_data(jpeg, &length);

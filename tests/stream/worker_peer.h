@@ -27,6 +27,8 @@ void peer_open(Peer *peer, guint32 stream, const MnkWatchSetup *setup, int fd);
 void peer_set(Peer *peer, guint32 stream, const MnkWatchLive *live);
 /* Waits for a slot when none is free. */
 void peer_push(Peer *peer, guint32 stream, GBytes *jpeg, gint64 pts_ms);
+/* Until the slots of so many frames have come back. */
+void peer_wait_freed(Peer *peer, guint frames);
 void peer_mark(Peer *peer, guint32 stream, gint64 number);
 
 /* The next message of a stream of this type, or of any type (0); what comes before it is kept for
