@@ -332,7 +332,8 @@ MnkMessage *mnk_channel_receive(MnkChannel *channel, int timeout_ms, GError **er
     MnkMessage *message = read_message(channel, &channel->receive_error);
     if (message)
       return message;
-    if (!channel->receive_error && !wait_ready(channel->fd, POLLIN, deadline_us))
+    if (!channel->receive_error &&
+        (timeout_ms == 0 || !wait_ready(channel->fd, POLLIN, deadline_us)))
       return NULL;
   }
   if (error)

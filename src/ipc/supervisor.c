@@ -101,6 +101,7 @@ static void attach(MnkSupervisor *supervisor, SourceName name, GSource *source,
   drop(supervisor, name);
   supervisor->refs++;
   g_source_set_callback(source, callback, supervisor, supervisor_unref);
+  g_source_set_can_recurse(source, TRUE); /* none does; GLib has less to do for each dispatch */
   g_source_attach(source, supervisor->context);
   supervisor->sources[name] = source;
 }

@@ -155,6 +155,9 @@ static MnkLoop *loop_get(void) {
   else
     g_source_add_unix_fd(source, loop->epoll, G_IO_IN);
   g_source_set_static_name(source, "manako net");
+  /* No loop runs inside another here; GLib would otherwise take the source's descriptor out of its
+   * poll for each dispatch, and wake itself to put it back. */
+  g_source_set_can_recurse(source, TRUE);
   g_source_set_callback(source, loop_callback, NULL, NULL);
   g_source_attach(source, context);
   g_source_unref(source); /* the context's now */
