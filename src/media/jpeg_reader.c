@@ -16,6 +16,7 @@ enum {
   SCANS_MAX = 100, /* encoders write about ten; each costs a walk over the whole picture */
   SIDE_MAX = 256,  /* of a thumbnail */
   SHRINK_MAX = 8,
+  ONE = 256, /* parts of a row of pixels; a column of 65,535 of them fits 32 bits */
 };
 
 /* libjpeg-turbo counts scans, too, up to 500. */
@@ -222,19 +223,24 @@ static void lay_grid(Grid *grid, int pixels, int side) {
   }
 }
 
-/* The sum of each cell of a row; before: room for as many sums as the row has pixels. */
-static void sum_row(const guint8 *row, int width, const Grid *grid, int side, guint32 *before,
-                    float *cells) {
-  guint32 sum = 0;
-  for (int x = 0; x < width; x++) {
-    before[x] = sum;
-    sum += row[x];
-  }
-  float last = 0;
-  for (int i = 0; i < side; i++) {
+/* Adds a row, by its part in the grid's, to the sums of its columns. Parts are counted in ONE, so
+ * that the sums are whole numbers, which are added several at a time. */
+static void add_row(guint32 *columns, const guint8 *row, int width, guint16 part) {
+  for (int x = 0; x < width; x++)
+    columns[x] += (guint16)(row[x] * part);
+}
+
+/* The means of a row of cells, each one pixel of luma when multiplied by scale. */
+static void average_columns(const guint32 *columns, const Grid *grid, int side, double scale,
+                            guint8 *out) {
+  double last = 0;
+  guint64 before = 0;
+  for (int i = 0, x = 0; i < side; i++) {
     int next = grid->pixel[i + 1];
-    float until = (float)before[next] + grid->part[i + 1] * (float)row[next];
-    cells[i] = until - last;
+    for (; x < next; x++)
+      before += columns[x];
+    double until = (double)before + (double)grid->part[i + 1] * columns[next];
+    out[i] = (guint8)MIN((until - last) * scale + 0.5, 255);
     last = until;
   }
 }
@@ -243,28 +249,24 @@ static void sum_row(const guint8 *row, int width, const Grid *grid, int side, gu
  * of it, as mnk_frame_thumbnail takes them from large pictures, are too coarse in one that has
  * hardly more pixels than the grid has cells. */
 static gboolean average(const AVFrame *grey, int side, guint8 *out) {
-  g_autofree guint32 *before = g_try_new(guint32, (gsize)grey->width);
+  g_autofree guint32 *columns = g_try_new(guint32, (gsize)grey->width);
   Grid across, down;
-  float line[SIDE_MAX] = {0};
-  if (!before)
+  if (!columns)
     return FALSE;
   lay_grid(&across, grey->width, side);
   lay_grid(&down, grey->height, side);
-  const float one = (float)side * (float)side / ((float)grey->width * (float)grey->height);
-  for (int j = 0, known = -1; j < side; j++) {
-    float sums[SIDE_MAX] = {0};
+  for (int j = 0; j < side; j++) {
+    guint32 parts = 0;
+    memset(columns, 0, (gsize)grey->width * sizeof *columns);
     for (int y = down.pixel[j]; y <= down.pixel[j + 1]; y++) {
       float from = y == down.pixel[j] ? down.part[j] : 0;
       float until = y == down.pixel[j + 1] ? down.part[j + 1] : 1;
-      if (y != known)
-        sum_row(grey->data[0] + (gssize)y * grey->linesize[0], grey->width, &across, side, before,
-                line);
-      known = y;
-      for (int i = 0; i < side; i++)
-        sums[i] += line[i] * (until - from);
+      guint16 part = (guint16)((until - from) * ONE + 0.5f);
+      add_row(columns, grey->data[0] + (gssize)y * grey->linesize[0], grey->width, part);
+      parts += part;
     }
-    for (int i = 0; i < side; i++)
-      *out++ = (guint8)MIN(sums[i] * one + 0.5f, 255);
+    double scale = (double)side / ((double)grey->width * MAX(parts, 1));
+    average_columns(columns, &across, side, scale, out + (gsize)j * side);
   }
   return TRUE;
 }
