@@ -34,7 +34,7 @@ enum {
   MNK_SLOTS = 64,
   MNK_SLOT_SIZE = 2 << 20, /* bytes */
   /* server -> worker: pushed JPEGs on their way */
-  MNK_INBOX_SLOTS = 33,   /* the first is the black box: see blackbox.c */
+  MNK_INBOX_SLOTS = 65,   /* the first is the black box: see blackbox.c */
   MNK_INBOX_SLOT_SIZE = 4 << 20,
 };
 

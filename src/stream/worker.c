@@ -5,7 +5,12 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { MAX_STREAMS = 1024, POLL_MS = 200, MAX_POOL = 4 };
+enum {
+  MAX_STREAMS = 1024,
+  POLL_MS = 200,
+  MAX_POOL = 4,
+  FREED_AT_ONCE = 8, /* slots of the inbox, an eighth of them */
+};
 
 /* All models compiled for one machine take about 100 MB. */
 static const guint64 COMPILED_MAX = 512 << 20;
@@ -21,6 +26,8 @@ typedef struct {
   MnkOutbox *outbox;
   MnkSlots *inbox;
   MnkBudget budget;
+  guint32 freed[FREED_AT_ONCE][2]; /* stream and slot: read, and not yet given back */
+  guint n_freed;
   GHashTable *watches; /* stream number -> MnkWatch */
   gint64 swept_us;
   gboolean quit;
@@ -39,6 +46,16 @@ static void say(Worker *worker, MnkMessageType type, guint32 number, const char 
   if (worker->outbox == NULL)
     worker->outbox = mnk_outbox_new(worker->place.channel);
   mnk_outbox_send(worker->outbox, type, number, text, length);
+}
+
+/* Slots go back several at a time: each word wakes two threads here and the server. */
+static void give_back_slots(Worker *worker) {
+  for (guint i = 0; i < worker->n_freed; i++) {
+    char text[32];
+    int n = g_snprintf(text, sizeof text, "{\"slot\":%u}", worker->freed[i][1]);
+    say(worker, MNK_MSG_FRAME_FREE, worker->freed[i][0], text, (gsize)n);
+  }
+  worker->n_freed = 0;
 }
 
 static void tell_ended(Worker *worker, guint32 number, const GError *error) {
@@ -175,9 +192,10 @@ static gboolean take_pushed(Worker *worker, MnkWatch *watch, const MnkMessage *m
   if (watch != NULL && worker->inbox != NULL)
     mnk_watch_push(watch, mnk_slots_bytes(worker->inbox, (guint)slot), (gsize)length, pts_ms,
                    arrival_us);
-  char text[32];
-  int n = g_snprintf(text, sizeof text, "{\"slot\":%d}", (int)slot);
-  say(worker, MNK_MSG_FRAME_FREE, message->stream, text, (gsize)n);
+  worker->freed[worker->n_freed][0] = message->stream;
+  worker->freed[worker->n_freed++][1] = (guint32)slot;
+  if (worker->n_freed == FREED_AT_ONCE)
+    give_back_slots(worker);
   return TRUE;
 }
 
@@ -259,6 +277,7 @@ static void sweep(Worker *worker) {
   if (now_us - worker->swept_us < POLL_MS * G_GINT64_CONSTANT(1000))
     return;
   worker->swept_us = now_us;
+  give_back_slots(worker);
   g_hash_table_foreach_remove(worker->watches, sweep_one, &now_us);
 }
 
