@@ -1,13 +1,16 @@
 /* Load for the server, from one thread and one epoll: clients of /ws/stream that push JPEG frames
- * at a rate or as fast as they are acknowledged, idle WebSockets, and readers of events. Loopback
- * only, bounded in count and time; one JSON line at the end.
+ * at a rate or as fast as they are acknowledged, idle WebSockets, readers of events, and one who
+ * asks for its health. Loopback only, bounded in count and time; one JSON line at the end.
  *
  *   server_load push PORT CLIENTS FPS SECONDS text|binary JPEG...
  *   server_load flood PORT CLIENTS WINDOW SECONDS text|binary JPEG...
  *   server_load idle PORT CLIENTS SECONDS
  *   server_load read PORT SSE_READERS WS_READERS DEAF_READERS EVENTS_PER_SECOND SECONDS JPEG
+ *   server_load health PORT PER_SECOND SECONDS
  *
- * Frames are masked with the key 0, which is a valid one and costs this side nothing. */
+ * Who pushes says hello first and asks that every frame be judged. Frames are masked with the key
+ * 0, which is a valid one and costs this side nothing. Of push, "stalled" counts the clients that
+ * went without a caption for a whole third of the time. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,9 +25,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MAX_CLIENTS = 20000, MAX_SECONDS = 7200, MAX_FLUSHES = 100000, READ = 1 << 16 };
+enum { MAX_CLIENTS = 20000, MAX_SECONDS = 7200, MAX_FLUSHES = 100000, READ = 1 << 16, THIRDS = 3 };
 
-typedef enum { ROLE_PUSH, ROLE_IDLE, ROLE_SSE, ROLE_WS, ROLE_DEAF } Role;
+typedef enum { ROLE_PUSH, ROLE_IDLE, ROLE_SSE, ROLE_WS, ROLE_DEAF, ROLE_HEALTH } Role;
 
 typedef struct {
   int fd;
@@ -39,7 +42,8 @@ typedef struct {
   gint64 due_us;
   guint32 sent;
   guint in_flight;
-  guint next_event; /* ROLE_SSE, ROLE_WS: captions read */
+  guint next_event;           /* ROLE_SSE, ROLE_WS: captions read; ROLE_HEALTH: answers */
+  gboolean captioned[THIRDS]; /* ROLE_PUSH: in each third of the time */
 } Client;
 
 typedef struct {
@@ -57,6 +61,7 @@ typedef struct {
   GArray *flushes;     /* gint64: when each event was caused */
   GArray *latencies;   /* float, ms */
   guint64 sent, acked, captions, errors, late, lost;
+  guint third; /* of the time */
 } Load;
 
 static gint64 now_us(void) {
@@ -211,12 +216,13 @@ static void take_text(Load *load, Client *client, const char *text) {
   if (client->role == ROLE_WS) {
     if (strstr(text, "\"event\":\"caption\"") != NULL)
       note_event(load, client);
-  } else if (strstr(text, "\"type\":\"ack\"") != NULL) {
+  } else if (strstr(text, "\"ack\"") != NULL) {
     guint n = number_after(text, "\"frames\":", 1);
     load->acked += n;
     client->in_flight -= MIN(n, client->in_flight);
   } else if (strstr(text, "\"type\":\"caption\"") != NULL) {
     load->captions++;
+    client->captioned[load->third] = TRUE;
   } else if (strstr(text, "\"type\":\"error\"") != NULL) {
     if (load->errors++ == 0)
       fprintf(stderr, "server_load: %s\n", text);
@@ -264,6 +270,17 @@ static void take_events(Load *load, Client *client) {
   }
 }
 
+/* Answers of a keep-alive connection, asked one at a time; a refusal is an error. */
+static void take_answer(Load *load, Client *client) {
+  GByteArray *in = client->in;
+  if (in->len < 12 || memcmp(in->data + in->len - 1, "}", 1) != 0)
+    return;
+  if (memcmp(in->data, "HTTP/1.1 200", 12) != 0)
+    load->errors++;
+  g_byte_array_set_size(in, 0);
+  note_event(load, client);
+}
+
 static void receive(Load *load, Client *client) {
   static guint8 bytes[READ];
   gssize n;
@@ -275,6 +292,8 @@ static void receive(Load *load, Client *client) {
     g_byte_array_append(client->in, bytes, (guint)n);
     if (client->role == ROLE_SSE)
       take_events(load, client);
+    else if (client->role == ROLE_HEALTH)
+      take_answer(load, client);
     else
       while (take_frame(load, client))
         ;
@@ -284,12 +303,40 @@ static void receive(Load *load, Client *client) {
 
 /* ---- connections ---- */
 
+/* Reads the answer's head, byte by byte so that nothing behind it is taken. */
+static void read_head(int fd, const char *wanted) {
+  char answer[2048] = "";
+  gsize length = 0;
+  while (strstr(answer, "\r\n\r\n") == NULL && length < sizeof answer - 1) {
+    if (read(fd, answer + length, 1) <= 0)
+      fail("no answer");
+    answer[++length] = '\0';
+  }
+  if (strstr(answer, wanted) == NULL) {
+    fprintf(stderr, "server_load: refused: %s\n", answer);
+    exit(1);
+  }
+}
+
+static void ask(Load *load, Client *client, const char *target) {
+  gboolean upgrade = client->role != ROLE_SSE && client->role != ROLE_DEAF;
+  g_autofree char *request = g_strdup_printf(
+      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", target, load->port,
+      upgrade ? "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+              : "");
+  if (write(client->fd, request, strlen(request)) < 0)
+    fail("write");
+  if (client->role != ROLE_DEAF)
+    read_head(client->fd, upgrade ? " 101 " : " 200 ");
+}
+
+/* target NULL: nothing is asked yet. */
 static Client *connect_one(Load *load, Role role, const char *target) {
   struct sockaddr_in address = {.sin_family = AF_INET,
                                 .sin_port = htons((guint16)load->port),
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   Client *client = g_new0(Client, 1);
-  gboolean upgrade = role != ROLE_SSE && role != ROLE_DEAF;
   int one = 1, small = 4096;
   client->role = role;
   client->in = g_byte_array_new();
@@ -300,30 +347,8 @@ static Client *connect_one(Load *load, Role role, const char *target) {
   if (connect(client->fd, (struct sockaddr *)&address, sizeof address) < 0)
     fail("connect");
   setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  g_autofree char *request = g_strdup_printf(
-      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", target, load->port,
-      upgrade ? "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-              : "");
-  if (write(client->fd, request, strlen(request)) < 0)
-    fail("write");
-  char answer[2048];
-  gssize length = 0;
-  if (role != ROLE_DEAF) {
-    char *end = NULL;
-    while (end == NULL && length < (gssize)sizeof answer - 1) {
-      gssize n = read(client->fd, answer + length, 1);
-      if (n <= 0)
-        fail("no answer");
-      length += n;
-      answer[length] = '\0';
-      end = strstr(answer, "\r\n\r\n");
-    }
-    if (strstr(answer, upgrade ? " 101 " : " 200 ") == NULL) {
-      fprintf(stderr, "server_load: refused: %s\n", answer);
-      exit(1);
-    }
-  }
+  if (target != NULL)
+    ask(load, client, target);
   fcntl(client->fd, F_SETFL, O_NONBLOCK);
   struct epoll_event event = {.events = role == ROLE_DEAF ? 0 : EPOLLIN, .data.ptr = client};
   epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->fd, &event);
@@ -363,6 +388,27 @@ static void wait_events(Load *load, gint64 until_us) {
 
 /* ---- what is asked for ---- */
 
+/* Every frame is judged: none is left out by the rate. */
+static void say_hello(Load *load, Client *client, const char *stream) {
+  char text[192];
+  g_snprintf(text, sizeof text, "{\"type\":\"hello\",\"binary\":%s,\"params\":{\"fps\":60}%s%s%s}",
+             load->binary ? "true" : "false", stream != NULL ? ",\"stream\":\"" : "",
+             stream != NULL ? stream : "", stream != NULL ? "\"" : "");
+  send_small(load, client, 1, text);
+}
+
+static guint count_stalled(const Load *load) {
+  guint stalled = 0;
+  for (guint i = 0; i < load->clients->len; i++) {
+    const Client *client = load->clients->pdata[i];
+    gboolean all = TRUE;
+    for (guint third = 0; third < THIRDS; third++)
+      all = all && client->captioned[third];
+    stalled += !all;
+  }
+  return stalled;
+}
+
 static gint by_size(gconstpointer a, gconstpointer b) {
   float x = *(const float *)a, y = *(const float *)b;
   return (x > y) - (x < y);
@@ -381,12 +427,14 @@ static void report(Load *load, const char *what, double seconds) {
   printf("{\"load\":\"%s\",\"clients\":%u,\"seconds\":%.2f,\"sent\":%" G_GUINT64_FORMAT
          ",\"acked\":%" G_GUINT64_FORMAT ",\"captions\":%" G_GUINT64_FORMAT
          ",\"late\":%" G_GUINT64_FORMAT ",\"errors\":%" G_GUINT64_FORMAT
-         ",\"lost\":%" G_GUINT64_FORMAT ",\"client_cpu_s\":%.2f,\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n",
+         ",\"lost\":%" G_GUINT64_FORMAT ",\"stalled\":%u,\"samples\":%u,\"client_cpu_s\":%.2f"
+         ",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.2f}\n",
          what, load->clients->len, seconds, load->sent, load->acked, load->captions, load->late,
-         load->errors, load->lost,
+         load->errors, load->lost, count_stalled(load), load->latencies->len,
          (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
              (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-         percentile(load->latencies, 0.5), percentile(load->latencies, 0.99));
+         percentile(load->latencies, 0.5), percentile(load->latencies, 0.99),
+         percentile(load->latencies, 1));
 }
 
 /* Each client at its own phase; one that is not ready when it is due leaves that frame out. */
@@ -413,8 +461,10 @@ static void run_push(Load *load, double seconds) {
   for (guint i = 0; i < load->clients->len; i++)
     ((Client *)load->clients->pdata[i])->due_us =
         start_us + (gint64)(1e6 / load->fps * i / load->clients->len);
-  for (gint64 now = start_us; now < end_us; now = now_us())
+  for (gint64 now = start_us; now < end_us; now = now_us()) {
+    load->third = (guint)MIN((now - start_us) * THIRDS / (end_us - start_us), THIRDS - 1);
     wait_events(load, push_due(load, now));
+  }
   for (gint64 grace = now_us() + G_USEC_PER_SEC; now_us() < grace;)
     wait_events(load, grace);
 }
@@ -454,6 +504,25 @@ static void run_read(Load *load, Client *source, double rate, double seconds) {
     wait_events(load, grace);
 }
 
+/* Each time the answer before has come. */
+static void run_health(Load *load, Client *client, double rate, double seconds) {
+  static const char REQUEST[] = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+  gint64 start_us = now_us(), end_us = start_us + (gint64)(seconds * 1e6), due_us = start_us;
+  while (now_us() < end_us && !client->dead) {
+    if (now_us() >= due_us && client->next_event == load->flushes->len &&
+        load->flushes->len < MAX_FLUSHES) {
+      gint64 asked_us = now_us();
+      g_array_append_val(load->flushes, asked_us);
+      load->sent++;
+      if (write(client->fd, REQUEST, sizeof REQUEST - 1) != sizeof REQUEST - 1)
+        load->errors++;
+    }
+    while (due_us <= now_us())
+      due_us += (gint64)(1e6 / rate);
+    wait_events(load, MIN(due_us, end_us));
+  }
+}
+
 static guint count(const char *text, guint most) {
   guint64 value = g_ascii_strtoull(text, NULL, 10);
   if (value > most) {
@@ -464,8 +533,40 @@ static guint count(const char *text, guint most) {
 }
 
 static void open_many(Load *load, guint n, Role role, const char *target) {
-  for (guint i = 0; i < n; i++)
-    connect_one(load, role, target);
+  for (guint i = 0; i < n; i++) {
+    Client *client = connect_one(load, role, target);
+    if (role == ROLE_PUSH)
+      say_hello(load, client, NULL);
+  }
+}
+
+static void pushing(Load *load, gboolean push, char **argv) {
+  load->fps = g_ascii_strtod(argv[4], NULL);
+  load->window = count(argv[4], 1000);
+  load->binary = g_str_equal(argv[6], "binary");
+  load_pictures(load, argv + 7);
+  open_many(load, count(argv[3], MAX_CLIENTS), ROLE_PUSH, "/ws/stream");
+  (push ? run_push : run_flood)(load, count(argv[5], MAX_SECONDS));
+}
+
+static void idling(Load *load, char **argv) {
+  open_many(load, count(argv[3], MAX_CLIENTS), ROLE_IDLE, "/ws/stream");
+  puts("ready");
+  fflush(stdout);
+  run_idle(load, count(argv[4], MAX_SECONDS));
+}
+
+static void reading(Load *load, char **argv) {
+  load->binary = TRUE;
+  load_pictures(load, argv + 8);
+  Client *source = connect_one(load, ROLE_PUSH, "/ws/stream");
+  say_hello(load, source, "load");
+  for (gint64 until = now_us() + 500000; now_us() < until;)
+    wait_events(load, until);
+  open_many(load, count(argv[3], MAX_CLIENTS), ROLE_SSE, "/v1/streams/load/events");
+  open_many(load, count(argv[4], MAX_CLIENTS), ROLE_WS, "/ws/events?stream=load");
+  open_many(load, count(argv[5], MAX_CLIENTS), ROLE_DEAF, "/v1/streams/load/events");
+  run_read(load, source, g_ascii_strtod(argv[6], NULL), count(argv[7], MAX_SECONDS));
 }
 
 int main(int argc, char **argv) {
@@ -478,39 +579,19 @@ int main(int argc, char **argv) {
   setrlimit(RLIMIT_NOFILE, &files);
   const char *what = argc > 2 ? argv[1] : "";
   load.port = argc > 2 ? (int)count(argv[2], 65535) : 0;
-  gboolean push = g_str_equal(what, "push"), flood = g_str_equal(what, "flood");
-  double seconds = 0;
+  gboolean push = g_str_equal(what, "push");
   gint64 start_us = now_us();
-  if ((push || flood) && argc > 7) {
-    load.fps = g_ascii_strtod(argv[4], NULL);
-    load.window = count(argv[4], 1000);
-    load.binary = g_str_equal(argv[6], "binary");
-    seconds = count(argv[5], MAX_SECONDS);
-    load_pictures(&load, argv + 7);
-    open_many(&load, count(argv[3], MAX_CLIENTS), ROLE_PUSH, "/ws/stream");
-    start_us = now_us();
-    (push ? run_push : run_flood)(&load, seconds);
+  if ((push || g_str_equal(what, "flood")) && argc > 7) {
+    pushing(&load, push, argv);
   } else if (g_str_equal(what, "idle") && argc == 5) {
-    seconds = count(argv[4], MAX_SECONDS);
-    open_many(&load, count(argv[3], MAX_CLIENTS), ROLE_IDLE, "/ws/stream");
-    puts("ready");
-    fflush(stdout);
-    run_idle(&load, seconds);
+    idling(&load, argv);
   } else if (g_str_equal(what, "read") && argc == 9) {
-    load.binary = TRUE;
-    seconds = count(argv[7], MAX_SECONDS);
-    load_pictures(&load, argv + 8);
-    Client *source = connect_one(&load, ROLE_PUSH, "/ws/stream");
-    send_small(&load, source, 1, "{\"type\":\"hello\",\"stream\":\"load\"}");
-    for (gint64 until = now_us() + 500000; now_us() < until;)
-      wait_events(&load, until);
-    open_many(&load, count(argv[3], MAX_CLIENTS), ROLE_SSE, "/v1/streams/load/events");
-    open_many(&load, count(argv[4], MAX_CLIENTS), ROLE_WS, "/ws/events?stream=load");
-    open_many(&load, count(argv[5], MAX_CLIENTS), ROLE_DEAF, "/v1/streams/load/events");
-    start_us = now_us();
-    run_read(&load, source, g_ascii_strtod(argv[6], NULL), seconds);
+    reading(&load, argv);
+  } else if (g_str_equal(what, "health") && argc == 5) {
+    run_health(&load, connect_one(&load, ROLE_HEALTH, NULL), g_ascii_strtod(argv[3], NULL),
+               count(argv[4], MAX_SECONDS));
   } else {
-    fputs("usage: server_load push|flood|idle|read PORT ...\n", stderr);
+    fputs("usage: server_load push|flood|idle|read|health PORT ...\n", stderr);
     return 2;
   }
   report(&load, what, (double)(now_us() - start_us) / 1e6);

