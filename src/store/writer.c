@@ -279,9 +279,11 @@ MnkWriter *mnk_writer_new(sqlite3 *db) {
       mnk_db_get_int(db, "SELECT EXISTS (SELECT * FROM removed)", &removed, NULL) && removed != 0;
   writer->healthy = TRUE;
   sqlite3_wal_hook(db, bring_home, writer);
-  writer->written = mnk_counter("store_writes", "Writes to the timeline.", "result=\"kept\"");
-  writer->failed = mnk_counter("store_writes", "Writes to the timeline.", "result=\"failed\"");
-  writer->dropped = mnk_counter("store_writes", "Writes to the timeline.", "result=\"dropped\"");
+  writer->written = mnk_counter("store_writes_total", "Writes to the timeline.", "result=\"kept\"");
+  writer->failed =
+      mnk_counter("store_writes_total", "Writes to the timeline.", "result=\"failed\"");
+  writer->dropped =
+      mnk_counter("store_writes_total", "Writes to the timeline.", "result=\"dropped\"");
   g_mutex_init(&writer->lock);
   g_cond_init(&writer->progressed);
   writer->queue = mnk_queue_new(MAX_WAITING, MNK_QUEUE_BLOCK, job_free);
