@@ -83,7 +83,11 @@ typedef void (*MnkSceneFunc)(const MnkScene *scene, gpointer user);
 MnkTimeline *mnk_timeline_new(const MnkTimelineConfig *config, MnkSceneFunc func, gpointer user);
 void mnk_timeline_free(MnkTimeline *timeline);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkTimeline, mnk_timeline_free)
+/* What lies before has been told already, by an earlier run. */
+void mnk_timeline_go_on(MnkTimeline *timeline, gint64 told_ms);
 void mnk_timeline_set_config(MnkTimeline *timeline, const MnkTimelineConfig *config);
+/* Scenes lie one after the other: within an epoch, what comes from before the last told scene's end
+ * counts as of then. */
 void mnk_timeline_observe(MnkTimeline *timeline, const MnkObservation *obs);
 /* Nothing was seen from start to end: closes what runs and gives a gap scene. why: a phrase. */
 void mnk_timeline_gap(MnkTimeline *timeline, gint64 start_ms, gint64 end_ms, const char *why);

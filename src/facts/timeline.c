@@ -16,6 +16,7 @@ struct _MnkTimeline {
   guint64 number;
   guint32 epoch;
   gint64 start_ms, last_ms; /* of the running scene: its start, its newest observation */
+  gint64 told_ms;           /* what lies before has been told */
   MnkCut cut;               /* the boundary at its start */
   GPtrArray *seen;          /* of MnkObservation, owned: fused, in time order, start_ms <= pts */
   MnkObservation *held; /* what was seen last in this shot: holds on until something else is seen */
@@ -28,7 +29,12 @@ MnkTimeline *mnk_timeline_new(const MnkTimelineConfig *config, MnkSceneFunc func
   timeline->func = func;
   timeline->user = user;
   timeline->seen = g_ptr_array_new_with_free_func(g_free);
+  timeline->told_ms = G_MININT64;
   return timeline;
+}
+
+void mnk_timeline_go_on(MnkTimeline *timeline, gint64 told_ms) {
+  timeline->told_ms = told_ms;
 }
 
 void mnk_timeline_free(MnkTimeline *timeline) {
@@ -63,6 +69,7 @@ static void tell(MnkTimeline *timeline, gint64 end_ms, gboolean final, MnkCut en
   mnk_scene_summarise(&scene, (MnkObservation *const *)timeline->seen->pdata, n_seen);
   timeline->func(&scene, timeline->user);
   if (final) {
+    timeline->told_ms = MAX(timeline->told_ms, end_ms);
     mnk_scene_free(timeline->closed);
     timeline->closed = mnk_scene_copy(&scene);
   }
@@ -132,26 +139,35 @@ static void close_by_length(MnkTimeline *timeline, gint64 pts_ms) {
     gint64 end_ms = timeline->start_ms + timeline->config.caption_max_ms;
     if (pts_ms < end_ms)
       return;
+    carry_over(timeline, timeline->start_ms); /* nothing has come since the last end */
     close_scene(timeline, end_ms, MNK_CUT_NONE, timeline->seen->len);
     if (pts_ms > end_ms)
       carry_over(timeline, end_ms);
   }
 }
 
+static void begin_epoch(MnkTimeline *timeline, guint32 epoch) {
+  mnk_timeline_finish(timeline, timeline->last_ms);
+  timeline->epoch = epoch;
+  timeline->told_ms = G_MININT64;
+}
+
 static void add_frame(MnkTimeline *timeline, const MnkObservation *obs) {
-  if (timeline->running && (obs->epoch != timeline->epoch || obs->pts_ms < timeline->start_ms))
-    mnk_timeline_finish(timeline, timeline->last_ms);
+  if (obs->epoch != timeline->epoch)
+    begin_epoch(timeline, obs->epoch);
+  /* where the picture before would end was a guess, and the scene may have been told up to there */
+  gint64 pts_ms = MAX(obs->pts_ms, timeline->told_ms);
   if (!timeline->running) {
     g_clear_pointer(&timeline->held, g_free);
-    begin(timeline, obs->pts_ms, MNK_CUT_NONE);
+    begin(timeline, pts_ms, MNK_CUT_NONE);
   }
-  timeline->epoch = obs->epoch;
-  close_by_length(timeline, obs->pts_ms);
+  close_by_length(timeline, pts_ms);
   MnkObservation *own = completed(timeline, obs);
+  own->pts_ms = pts_ms;
   g_ptr_array_add(timeline->seen, own);
   g_free(timeline->held);
   timeline->held = copy_of(own);
-  timeline->last_ms = obs->pts_ms + obs->step_ms;
+  timeline->last_ms = MAX(obs->pts_ms + obs->step_ms, pts_ms);
   if (timeline->seen->len > MAX_SEEN)
     thin_out(timeline->seen);
   guint split =
@@ -218,6 +234,7 @@ void mnk_timeline_gap(MnkTimeline *timeline, gint64 start_ms, gint64 end_ms, con
   fact->end_ms = scene.end_ms;
   g_ptr_array_add(scene.facts, fact);
   timeline->func(&scene, timeline->user);
+  timeline->told_ms = MAX(timeline->told_ms, scene.end_ms);
   g_ptr_array_unref(scene.facts);
 }
 
@@ -229,6 +246,7 @@ static gboolean join_tail(MnkTimeline *timeline, gint64 end_ms) {
       end_ms - timeline->start_ms >= timeline->config.caption_min_ms)
     return FALSE;
   closed->end_ms = end_ms;
+  timeline->told_ms = MAX(timeline->told_ms, end_ms);
   timeline->func(closed, timeline->user);
   return TRUE;
 }
@@ -242,6 +260,7 @@ void mnk_timeline_finish(MnkTimeline *timeline, gint64 end_ms) {
     close_scene(timeline, end_ms, MNK_CUT_NONE, timeline->seen->len);
   g_ptr_array_set_size(timeline->seen, 0);
   timeline->running = FALSE;
+  timeline->told_ms = G_MININT64;
   g_clear_pointer(&timeline->held, g_free);
   g_clear_pointer(&timeline->closed, mnk_scene_free);
 }

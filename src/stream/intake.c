@@ -8,9 +8,11 @@ static const gint64 RUNNING_EVERY_US = G_USEC_PER_SEC;
 /* What lies between the last observation and the first of now was not seen. */
 void mnk_stream_mark_gap(MnkStream *stream, gint64 until_ms) {
   g_autofree char *why = g_steal_pointer(&stream->away_why);
+  gint64 from_ms = MAX(stream->seen_end_ms, 0);
+  if (until_ms <= from_ms)
+    return;
   stream->gaps++;
-  mnk_timeline_gap(stream->timeline, MAX(stream->seen_end_ms, 0),
-                   MAX(until_ms, stream->seen_end_ms), why);
+  mnk_timeline_gap(stream->timeline, from_ms, until_ms, why);
 }
 
 static void show_running(MnkStream *stream) {
@@ -21,15 +23,32 @@ static void show_running(MnkStream *stream) {
   mnk_timeline_peek(stream->timeline);
 }
 
+/* How far a frame reaches. A pushed one's step looks back, over frames that were dropped, too. */
+static gint64 step_of(const MnkStream *stream, const MnkObservation *obs) {
+  gint64 interval_ms = stream->pusher != NULL ? mnk_pusher_interval_ms(stream->pusher) : 0;
+  return interval_ms > 0 ? MIN(obs->step_ms, interval_ms) : obs->step_ms;
+}
+
+/* A frame that came sooner than the one before it promised: what was told of that one stands. */
+static void into_timeline(MnkStream *stream, MnkObservation *obs) {
+  gint64 pts_ms = obs->pts_ms, cut_ms = obs->cut_ms;
+  obs->pts_ms = MAX(pts_ms, stream->told_end_ms);
+  obs->cut_ms = MAX(cut_ms, stream->told_end_ms);
+  mnk_timeline_observe(stream->timeline, obs);
+  obs->pts_ms = pts_ms;
+  obs->cut_ms = cut_ms;
+}
+
 static void on_observation(MnkStream *stream, const MnkJsonValue *value, GError **error) {
   g_autofree MnkObservation *obs = g_new(MnkObservation, 1);
   if (!mnk_observation_read_json(value, obs, error))
     return;
   if (stream->away_why != NULL && obs->type != MNK_OBS_CUT)
     mnk_stream_mark_gap(stream, obs->pts_ms);
+  obs->step_ms = step_of(stream, obs);
   if (stream->teller != NULL)
     mnk_teller_observe(stream->teller, obs);
-  mnk_timeline_observe(stream->timeline, obs);
+  into_timeline(stream, obs);
   if (stream->pusher != NULL)
     mnk_pusher_observe(stream->pusher, obs);
   if (obs->type == MNK_OBS_CUT)

@@ -128,6 +128,8 @@ static void on_scene(const MnkScene *scene, gpointer user) {
 
 void mnk_stream_decode(MnkStream *stream) {
   mnk_timeline_close(stream->timeline, stream->seen_end_ms);
+  if (stream->pusher != NULL)
+    stream->told_end_ms = MAX(stream->seen_end_ms, 0);
   if (stream->teller != NULL)
     mnk_teller_decode(stream->teller, stream->seen_end_ms);
 }
@@ -308,6 +310,7 @@ static void go_on(MnkStream *stream, const MnkStreamConfig *config) {
     return;
   stream->seen_end_ms = config->next_ms;
   stream->seen_ms = config->next_ms - 1;
+  mnk_timeline_go_on(stream->timeline, config->next_ms);
   if (stream->pusher == NULL && stream->source.kind != MNK_SOURCE_FILE)
     stream->away_why = g_strdup("the server was started again");
 }

@@ -339,6 +339,44 @@ static void test_clock_jumps_back(Fixture *f, gconstpointer data) {
   assert_interval(scene(f, 1), 0, 1000);
 }
 
+/* It was closed up to where its last picture was thought to end. */
+static void test_closed_too_late(Fixture *f, gconstpointer data) {
+  MnkObservation obs = frame(0);
+  obs.step_ms = 4000;
+  add_object(&obs, "cat", 0.9f, 0.2f, 0.2f, 0.5f, 0.5f);
+  see(f, obs);
+  mnk_timeline_close(f->timeline, 4000);
+  see(f, frame(1000));
+  see(f, frame(5000));
+  mnk_timeline_finish(f->timeline, 8000);
+  g_assert_cmpuint(f->scenes->len, ==, 2);
+  assert_interval(scene(f, 0), 0, 4000);
+  assert_interval(scene(f, 1), 4000, 8000);
+}
+
+static void test_goes_on(Fixture *f, gconstpointer data) {
+  mnk_timeline_go_on(f->timeline, 5000);
+  see(f, frame(3000));
+  see(f, frame(6000));
+  mnk_timeline_finish(f->timeline, 9000);
+  g_assert_cmpuint(f->scenes->len, ==, 1);
+  assert_interval(scene(f, 0), 5000, 9000);
+}
+
+static void test_a_pause_after_a_close(Fixture *f, gconstpointer data) {
+  MnkObservation obs = frame(0);
+  add_object(&obs, "cat", 0.9f, 0.2f, 0.2f, 0.5f, 0.5f);
+  see(f, obs);
+  mnk_timeline_close(f->timeline, 4000);
+  obs.pts_ms = 20000;
+  see(f, obs);
+  mnk_timeline_finish(f->timeline, 22000);
+  g_assert_cmpuint(f->scenes->len, ==, 3);
+  assert_interval(scene(f, 1), 4000, 14000);
+  g_assert_nonnull(fact(scene(f, 1), MNK_FACT_OBJECT, "cat"));
+  assert_interval(scene(f, 2), 14000, 22000);
+}
+
 static void test_peek_changes_nothing(Fixture *f, gconstpointer data) {
   see(f, frame(0));
   see(f, frame(1000));
@@ -420,6 +458,9 @@ int main(int argc, char **argv) {
   ADD("a pan is not the thing moving", test_camera_pan_is_not_the_thing_moving);
   ADD("gap", test_gap);
   ADD("clock jumps back", test_clock_jumps_back);
+  ADD("closed too late", test_closed_too_late);
+  ADD("goes on", test_goes_on);
+  ADD("a pause after a close", test_a_pause_after_a_close);
   ADD("peek changes nothing", test_peek_changes_nothing);
   ADD("nothing seen", test_nothing_seen);
   ADD("random streams", test_random_streams);
