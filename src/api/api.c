@@ -45,6 +45,7 @@ static void step_start(MnkApi *api) {
 static void on_resumed(gpointer user) {
   MnkApi *api = user;
   api->resumed = TRUE;
+  mnk_routes_streams_are_back(api);
   step_start(api);
 }
 
@@ -150,6 +151,7 @@ void mnk_api_free(MnkApi *api) {
   g_clear_handle_id(&api->start_timer, g_source_remove);
   g_clear_handle_id(&api->drain_timer, g_source_remove);
   g_clear_pointer(&api->http, mnk_http_server_free);
+  g_queue_clear_full(&api->early, (GDestroyNotify)mnk_call_unref);
   g_clear_pointer(&api->sessions, g_hash_table_unref);
   g_clear_pointer(&api->registry, mnk_registry_free);
   g_clear_pointer(&api->uploads, mnk_uploads_free);

@@ -126,6 +126,8 @@ char *mnk_params_expected(const MnkOption *option);
 extern const MnkRoute *const mnk_route_tables[]; /* NULL-terminated */
 /* MnkRequestFunc; user: MnkApi. */
 void mnk_routes_handle(MnkRequest *request, gpointer user);
+/* The streams of before run again: calls that came meanwhile are served. */
+void mnk_routes_streams_are_back(MnkApi *api);
 
 /* ---- openapi_schemas.c ---- */
 

@@ -251,13 +251,34 @@ static gboolean check_draining(MnkCall *call) {
   return FALSE;
 }
 
-static void go(MnkCall *call) {
-  if (!check_rights(call) || !check_draining(call) || !check_query(call))
-    return;
+static void serve(MnkCall *call) {
   if (call->route->body != NULL && !call->route->raw_body)
     read_body(call);
   else
     call->route->handle(call);
+}
+
+/* A stream that is about to go on must not be taken for one that has ended. */
+static void wait_for_streams(MnkCall *call) {
+  g_queue_push_tail(&call->api->early, mnk_call_ref(call));
+}
+
+void mnk_routes_streams_are_back(MnkApi *api) {
+  MnkCall *call;
+  while ((call = g_queue_pop_head(&api->early)) != NULL) {
+    if (call->request != NULL)
+      serve(call);
+    mnk_call_unref(call);
+  }
+}
+
+static void go(MnkCall *call) {
+  if (!check_rights(call) || !check_draining(call) || !check_query(call))
+    return;
+  if (call->route->scope != MNK_SCOPE_NONE && !call->api->resumed)
+    wait_for_streams(call);
+  else
+    serve(call);
 }
 
 static void refuse_unmatched(MnkCall *call, const MnkMatch *match) {
