@@ -21,6 +21,7 @@ struct _MnkPusher {
   MnkStream *stream;
   double time_zero, last_timestamp;
   gint64 start_ms; /* of the stream's clock at time_zero */
+  gint64 interval_ms; /* between the last two frames; 0: not known yet */
   gboolean has_zero, has_last;
   guint buffered; /* since the last mark */
   guint64 received, refused, room;
@@ -51,6 +52,10 @@ void mnk_pusher_free(MnkPusher *pusher) {
 double mnk_pusher_time_zero(const MnkPusher *pusher) {
   /* what lies before the first frame belongs to the clock, too */
   return pusher->has_zero ? pusher->time_zero - (double)pusher->start_ms / 1000 : 0;
+}
+
+gint64 mnk_pusher_interval_ms(const MnkPusher *pusher) {
+  return pusher->interval_ms;
 }
 
 /* ---- the memory summary ---- */
@@ -220,6 +225,8 @@ gboolean mnk_stream_push(MnkStream *stream, const MnkPushFrame *frame, guint *bu
     pusher->refused++;
     return FALSE;
   }
+  if (pusher->has_last)
+    pusher->interval_ms = llround((frame->timestamp - pusher->last_timestamp) * 1000);
   pusher->last_timestamp = frame->timestamp;
   pusher->has_last = TRUE;
   pusher->received++;

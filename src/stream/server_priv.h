@@ -36,6 +36,7 @@ struct _MnkStream {
   gint64 duration_ms; /* of the file; < 0: unknown */
   gint64 seen_ms;     /* the newest observation; < 0: none yet */
   gint64 seen_end_ms; /* how far it reaches */
+  gint64 told_end_ms; /* pushed: what was told at a decode point reaches until here */
   gint64 seen_mono_us, seen_arrival_us;
   char *away_why; /* nothing was seen for a while: the next observation tells how long */
   gboolean keep_pictures, wants_pictures, want_running, stopping, hurried, source_over;
@@ -69,6 +70,8 @@ void mnk_pusher_marked(MnkPusher *pusher, guint64 number);
 void mnk_pusher_died(MnkPusher *pusher);
 /* received, queued and what was dropped on this side. */
 void mnk_pusher_count(const MnkPusher *pusher, MnkStreamCounters *out);
+/* Between the sender's last two frames; 0: not known. */
+gint64 mnk_pusher_interval_ms(const MnkPusher *pusher);
 double mnk_pusher_time_zero(const MnkPusher *pusher);
 
 #endif
