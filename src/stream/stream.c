@@ -140,7 +140,7 @@ void mnk_stream_decode(MnkStream *stream) {
  * that frame may be what killed it. A live source goes on where it is now. */
 static void set_resume(MnkStream *stream) {
   MnkWatchSetup *setup = &stream->setup;
-  setup->resume_ms = -1;
+  setup->resume_ms = setup->kind == MNK_SOURCE_PUSHED && stream->deaths > 0 ? 0 : -1;
   if (setup->kind == MNK_SOURCE_PUSHED || (stream->seen_ms < 0 && stream->deaths == 0))
     return;
   gint64 step_ms = MAX((gint64)ceil(1000.0 / setup->live.fps), 1);
