@@ -34,7 +34,7 @@ static void decode(tjhandle turbo, const char *path, GBytes *jpeg, GByteArray *p
 
 int main(int argc, char **argv) {
   double seconds = argc > 2 ? g_ascii_strtod(argv[1], NULL) : 0;
-  if (!(seconds > 0 && seconds <= MAX_SECONDS)) {
+  if (!(seconds > 0 && seconds <= (double)MAX_SECONDS)) {
     fputs("usage: jpeg_bench CPU_SECONDS JPEG...\n", stderr);
     return 2;
   }

@@ -261,12 +261,12 @@ static gboolean average(const AVFrame *grey, int side, guint8 *out) {
     for (int y = down.pixel[j]; y <= down.pixel[j + 1]; y++) {
       float from = y == down.pixel[j] ? down.part[j] : 0;
       float until = y == down.pixel[j + 1] ? down.part[j + 1] : 1;
-      guint16 part = (guint16)((until - from) * ONE + 0.5f);
+      guint16 part = (guint16)((until - from) * (float)ONE + 0.5f);
       add_row(columns, grey->data[0] + (gssize)y * grey->linesize[0], grey->width, part);
       parts += part;
     }
     double scale = (double)side / ((double)grey->width * MAX(parts, 1));
-    average_columns(columns, &across, side, scale, out + (gsize)j * side);
+    average_columns(columns, &across, side, scale, out + j * side);
   }
   return TRUE;
 }
