@@ -128,13 +128,14 @@ MnkApi *mnk_api_new(const MnkSettings *settings, GError **error) {
   g_autoptr(MnkApi) api = g_new0(MnkApi, 1);
   api->settings = mnk_settings_copy(settings);
   api->starting = TRUE;
+  api->locks[0] = api->locks[1] = -1;
   api->sessions = g_hash_table_new(NULL, NULL);
   api->service = mnk_service_new(api);
   if (!mnk_bind_is_safe(settings, error))
     return NULL;
   api->auth = mnk_auth_new(mnk_settings_string(settings, MNK_OPT_KEYS), error);
-  if (api->auth == NULL || !listen_http(api, error) || !open_store(api, error) ||
-      !make_language(api, error))
+  if (api->auth == NULL || !listen_http(api, error) || !mnk_api_lock(api, error) ||
+      !open_store(api, error) || !make_language(api, error))
     return NULL;
   api->workers = mnk_workers_new(api->settings);
   mnk_workers_be_patient(api->workers);
@@ -160,6 +161,7 @@ void mnk_api_free(MnkApi *api) {
   g_clear_pointer(&api->client, mnk_http_client_free);
   g_clear_pointer(&api->workers, mnk_workers_free);
   g_clear_pointer(&api->store, mnk_store_close);
+  mnk_api_unlock(api);
   g_clear_pointer(&api->outbound, mnk_address_policy_unref);
   g_clear_pointer(&api->auth, mnk_auth_free);
   g_clear_pointer(&api->service, mnk_service_free);

@@ -187,6 +187,7 @@ struct _MnkApi {
   guint start_timer, drain_timer;
   gint64 linger_ms;
   gboolean resumed, backend_asked;
+  int locks[2]; /* files; -1: not held */
   GQueue early; /* of MnkCall, owned: they came before the streams were back */
   void (*drained)(gpointer user);
   gpointer drained_user;

@@ -121,6 +121,12 @@ const MnkOption *mnk_params_option(const char *name);
 /* "true or false", "a number from 0.01 to 60". Caller frees. */
 char *mnk_params_expected(const MnkOption *option);
 
+/* ---- lock.c ---- */
+
+/* Of the data folder and the timeline, until the end. */
+gboolean mnk_api_lock(MnkApi *api, GError **error);
+void mnk_api_unlock(MnkApi *api);
+
 /* ---- routes.c ---- */
 
 extern const MnkRoute *const mnk_route_tables[]; /* NULL-terminated */

@@ -35,14 +35,15 @@ def run(coroutine):
 class Server:
     """`manako serve` in the case's folder, on a port of its own."""
 
-    def __init__(self, case, *arguments, port=0, environment=()):
+    def __init__(self, case, *arguments, port=0, environment=(), prefix=()):
         self.case, self.arguments, self.lines = case, [*map(str, arguments)], []
+        self.prefix = [*map(str, prefix)]  # a command that runs it
         self.port = port
         self.environment = dict(environment)
         self.start()
 
     def start(self):
-        command = [tap.PROGRAM, "serve", "--port", str(self.port), "--log-level", "warning", *self.arguments]
+        command = [*self.prefix, tap.PROGRAM, "serve", "--port", str(self.port), "--log-level", "warning", *self.arguments]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**self.case.env, **self.environment}, cwd=self.case.folder)
