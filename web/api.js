@@ -128,6 +128,13 @@ export function upload(file, progress) {
   });
 }
 
+/* A stream's id from what it is made of, with the time of day: letters, digits and hyphens. */
+export function idFor(name) {
+  const words = name.normalize("NFKD").toLowerCase().replace(/\.[a-z0-9]{1,5}$/, "").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 32) || "file";
+  const now = new Date(), two = (n) => String(n).padStart(2, "0");
+  return `${words}-${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
+}
+
 /* The path of a key frame. */
 export function framePath(caption) {
   return `/v1/streams/${encodeURIComponent(caption.stream)}/frames/${caption.picture_ms}.jpg`;

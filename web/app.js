@@ -2,7 +2,7 @@
 
 import { $, memory, setText } from "./dom.js";
 import { t, translate, language, setLanguage } from "./i18n.js";
-import { onKeyWanted, request, streamPath, upload } from "./api.js";
+import { idFor, onKeyWanted, request, streamPath, upload } from "./api.js";
 import { settle, tell } from "./notices.js";
 import { Camera } from "./camera.js";
 import { Now } from "./now.js";
@@ -36,7 +36,7 @@ function showMoment(caption) {
 
 async function jump(caption) {
   if (caption.stream !== watch.id) await watch.choose(caption.stream);
-  if (timeline.get(keyOf(caption))) timeline.mark(keyOf(caption));
+  timeline.mark(keyOf(caption));
   showMoment(caption);
   if (matchMedia("(max-width: 820px)").matches) $("stage").scrollIntoView({ block: "nearest" });
 }
@@ -102,8 +102,9 @@ async function useFile(file) {
   try {
     const { name } = await upload(file, (part) => tell("upload", t("uploading", Math.round(part * 100)), "info"));
     const stream = await request("POST", "/v1/streams", {
+      id: idFor(file.name),
       source: `upload:${name}`,
-      params: { lang: language(), realtime: true, fps: 2 },
+      params: { lang: language(), realtime: true, loop: false, fps: 2 },
     });
     settle("upload");
     await watch.choose(stream.id);

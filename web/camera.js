@@ -1,7 +1,7 @@
 /* This computer's camera as a pushed stream: binary JPEG over /ws/stream, resumed when the
  * connection is lost. */
 
-import { forgetTokens, signed, socketAddress } from "./api.js";
+import { forgetTokens, idFor, signed, socketAddress } from "./api.js";
 
 const FPS = 5, LONG_SIDE = 960, QUALITY = 0.82, HEADER = 16, MOST_WAITING = 4 << 20;
 const FIRST_WAIT = 300, LONGEST_WAIT = 5000, LAST_WORD_MS = 3000;
@@ -54,7 +54,7 @@ export class Camera {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => socket.send(JSON.stringify(this.stream
       ? { type: "resume", stream: this.stream }
-      : { type: "hello", binary: true, params: this.params }));
+      : { type: "hello", binary: true, stream: `${idFor("camera")}-${Math.random().toString(36).slice(2, 6)}`, params: this.params }));
     socket.onmessage = (event) => this.take(JSON.parse(event.data));
     socket.onclose = () => {
       this.ready = false;

@@ -14,6 +14,7 @@ export class Now {
   clear() {
     this.newest = null;
     this.moment = null;
+    this.ended = false;
     this.chips("");
     this.draw();
   }
@@ -36,8 +37,10 @@ export class Now {
     this.draw();
   }
 
+  /* Nothing more comes. */
   over() {
     this.newest = null;
+    this.ended = true;
     this.draw();
   }
 
@@ -46,8 +49,8 @@ export class Now {
     const caption = moment ?? newest?.caption;
     $("now").classList.toggle("is-running", !moment && newest?.final === false);
     $("now").classList.toggle("is-quiet", !caption);
-    setText($("now-time"), moment ? `${clock(moment.start_ms)} – ${clock(moment.end_ms)}` : t("live"));
-    setText($("now-text"), caption?.text ?? t("nowEmpty"));
+    setText($("now-time"), moment ? `${clock(moment.start_ms)} – ${clock(moment.end_ms)}` : t(this.ended ? "past" : "live"));
+    setText($("now-text"), caption?.text ?? (this.ended ? "" : t("nowEmpty")));
     $("now-text").lang = caption?.lang ?? "";
   }
 

@@ -51,7 +51,8 @@ export class Stage {
     this.mode = "live";
     if (stream.video) this.setRatio(stream.video.width, stream.video.height);
     this.say(stream.state === "waiting" ? t("clientAway") : t("connecting"), { busy: stream.state !== "waiting" });
-    this.live.open(stream.id);
+    /* one that may fail yet has no pictures to ask for */
+    if (stream.state !== "starting") this.live.open(stream.id);
   }
 
   showCamera(media) {
@@ -87,6 +88,11 @@ export class Stage {
     this.setClock(pts, true);
     this.draw();
     this.tellSeen();
+  }
+
+  /* Nothing comes for now: what is shown is old. */
+  pause() {
+    if (this.pts !== null && !this.moment) this.setClock(this.pts, false);
   }
 
   seen(seen) {

@@ -3,7 +3,7 @@
 
 import { $, clamp, clock, setText } from "./dom.js";
 
-const GAP = 1, LOWEST = 0.36, STEP = 0.11;
+const GAP = 1, LOWEST = 0.5, STEP = 0.1;
 
 export class Strip {
   /* timeline: gives captions() in order, current and show(key) */

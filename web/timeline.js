@@ -117,6 +117,7 @@ export class Timeline {
     this.fillTime(entry);
     setText(entry.words, caption.text);
     entry.words.lang = caption.lang ?? "";
+    if (!before && entry.key === this.current) this.mark(entry.key);
     if (before?.picture_ms === caption.picture_ms) return;
     entry.thumb.querySelector("img")?.remove();
     if (caption.picture_ms !== undefined) this.pictures.observe(entry.thumb);
@@ -164,9 +165,10 @@ export class Timeline {
     this.onShow(entry.caption);
   }
 
+  /* One that is not there yet is marked when it comes. */
   mark(key) {
     this.entries.get(this.current)?.button.removeAttribute("aria-current");
-    this.current = this.entries.has(key) ? key : null;
+    this.current = key;
     const entry = this.entries.get(this.current);
     if (entry) {
       entry.button.setAttribute("aria-current", "true");
@@ -208,10 +210,15 @@ export class Timeline {
     this.onFollow(0);
   }
 
+  /* Once for all that came since the screen's last picture: it measures the list. */
   keepEnd() {
-    if (!this.following) return;
-    this.list.scrollTop = this.list.scrollHeight;
-    this.top = this.list.scrollTop;
+    if (!this.following || this.planned) return;
+    this.planned = requestAnimationFrame(() => {
+      this.planned = 0;
+      if (!this.following) return;
+      this.list.scrollTop = this.list.scrollHeight;
+      this.top = this.list.scrollTop;
+    });
   }
 
   toEnd() {

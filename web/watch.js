@@ -84,13 +84,14 @@ export class Watch {
     }
     this.id = id;
     this.local = local;
+    $("watch").classList.remove("is-idle");
     history.replaceState(null, "", `#${encodeURIComponent(id)}`);
     for (const matter of ["stream", "action"]) settle(matter);
     this.timeline.clear();
     this.now.clear();
     this.params.hide();
     $("streams").value = id;
-    $("waiting").hidden = false;
+    this.setWaiting("waiting");
     await this.refresh();
   }
 
@@ -133,8 +134,20 @@ export class Watch {
       return;
     }
     this.params.update(stream);
-    if (before && before.created_us !== stream.created_us) this.choose(stream.id, { local: this.local });
-    else if (before && before.state !== stream.state) this.list();
+    if (before && before.created_us !== stream.created_us) {
+      this.choose(stream.id, { local: this.local });
+    } else if (before && before.state !== stream.state) {
+      this.list();
+      if (before.state === "starting" && !this.local) this.stage.showStream(stream);
+    }
+  }
+
+  /* What stands where captions will be. */
+  setWaiting(name) {
+    $("waiting").hidden = name === null;
+    if (name === null) return;
+    $("waiting").dataset.i18n = name;
+    setText($("waiting"), t(name));
   }
 
   showBackend(backend) {
@@ -165,7 +178,7 @@ export class Watch {
     } catch (error) {
       tell("stream", error.message);
     }
-    $("waiting").hidden = true;
+    this.setWaiting(this.timeline.size ? null : "noCaptions");
     const first = this.timeline.captions().find((entry) => entry.caption.picture_ms !== undefined);
     if (!this.stage.moment && first) this.timeline.show(keyOf(first.caption));
   }
@@ -177,14 +190,17 @@ export class Watch {
     let since = performance.now();
     this.events = new Events(id, {
       caption: (caption) => {
-        $("waiting").hidden = true;
+        this.setWaiting(null);
         this.timeline.add(caption, { fresh: performance.now() - since > REPLAY_MS });
         this.now.live(caption, true);
       },
       running: (caption) => this.now.live(caption, false),
       seen: (seen) => this.stage.seen(seen),
       state: (stream) => this.showState(stream),
-      lost: () => tell("connection", t("lost")),
+      lost: () => {
+        tell("connection", t("lost"));
+        this.stage.pause();
+      },
       back: () => {
         since = performance.now();
         settle("connection");

@@ -24,16 +24,25 @@ static void write_source(MnkJsonWriter *w, MnkSpecKind kind, const char *address
   mnk_json_end_object(w);
 }
 
-static void write_failure(MnkJsonWriter *w, const GError *failure) {
+/* The sentence names what was opened; the folders of this machine are nobody's business. */
+static char *shown_message(const MnkSpec *spec, const char *message) {
+  GString *text = g_string_new(message);
+  if (spec->open != NULL && *spec->open != '\0')
+    g_string_replace(text, spec->open, spec->shown, 0);
+  return g_string_free(text, FALSE);
+}
+
+static void write_failure(MnkJsonWriter *w, const MnkSpec *spec, const GError *failure) {
   if (failure == NULL) {
     mnk_json_add_null(w, "error");
     return;
   }
   MnkErrorCode code =
       failure->domain == MNK_ERROR ? (MnkErrorCode)failure->code : MNK_ERROR_INTERNAL;
+  g_autofree char *message = shown_message(spec, failure->message);
   mnk_json_begin_object(w, "error");
   mnk_json_add_string(w, "code", mnk_error_code_name(code));
-  mnk_json_add_string(w, "message", failure->message);
+  mnk_json_add_string(w, "message", message);
   mnk_json_end_object(w);
 }
 
@@ -110,7 +119,7 @@ void mnk_entry_write(MnkEntry *entry, GString *out) {
   mnk_json_add_string(&w, "id", entry->id);
   write_source(&w, entry->spec.kind, entry->spec.shown);
   mnk_json_add_string(&w, "state", state_name(entry->state));
-  write_failure(&w, entry->failure);
+  write_failure(&w, &entry->spec, entry->failure);
   mnk_json_add_int(&w, "created_us", entry->created_us);
   mnk_json_add_int(&w, "clock_ms", MAX(clock_ms, 0));
   if (entry->duration_ms >= 0)
