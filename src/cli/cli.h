@@ -16,6 +16,7 @@ typedef struct {
   const char *details;   /* further paragraphs of its help, or NULL */
   guint min_rest, max_rest;
   gboolean hidden;
+  gboolean bare; /* its arguments alone are its settings: no environment, no file */
   /* rest: the arguments that are not options. FALSE with an error. */
   gboolean (*run)(const MnkSettings *settings, char **rest, GError **error);
   /* Instead of run, for a command that loads its settings again while it runs. It takes variables

@@ -34,7 +34,8 @@ gboolean mnk_cli_load(const MnkInvocation *invocation, MnkSettings **settings, c
   g_auto(GStrv) left = NULL;
   if (!mnk_settings_parse_args(loaded, command->set, invocation->argc, invocation->argv, &left,
                                error) ||
-      !load_environment(command, loaded, error) || !load_file(loaded, error) ||
+      (!command->bare &&
+       (!load_environment(command, loaded, error) || !load_file(loaded, error))) ||
       !check_rest(command, left, error))
     return FALSE;
   *settings = g_steal_pointer(&loaded);

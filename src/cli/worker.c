@@ -20,5 +20,6 @@ const MnkCommand mnk_command_worker = {
     .arguments = "",
     .summary = "Hold pixels and models for another process",
     .hidden = TRUE,
+    .bare = TRUE, /* nor the keys in them */
     .run = run_worker,
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -19,9 +20,17 @@ enum {
   OUT_OF_THE_WAY = 16,
 };
 
+/* What of the environment a worker gets: where things lie and how libraries behave. Keys of
+ * services are in the environment, too, and are none of its business. A name that ends in '_' is a
+ * prefix. */
+static const char KEPT[] =
+    "ASAN_ G_ GCOV_ GLIBC_ HOME LANG LC_ LD_ LLVM_ LSAN_ MALLOC_ MANAKO_CACHE "
+    "MANAKO_MODELS MANAKO_OPENVINO NO_COLOR OMP_ PATH TMPDIR TSAN_ TZ UBSAN_ "
+    "XDG_";
+
 typedef struct {
   char *path;
-  char **argv;
+  char **argv, **environment;
   pid_t parent;
   gboolean has_stderr;
   int null;
@@ -32,6 +41,7 @@ typedef struct {
 static void plan_clear(Plan *plan) {
   g_free(plan->path);
   g_strfreev(plan->argv);
+  g_strfreev(plan->environment);
   const int fds[] = {plan->null, plan->socket[0], plan->socket[1], plan->status[0],
                      plan->status[1]};
   for (guint i = 0; i < G_N_ELEMENTS(fds); i++) {
@@ -40,6 +50,25 @@ static void plan_clear(Plan *plan) {
   }
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Plan, plan_clear)
+
+static gboolean is_kept(const char *pair, char *const *names) {
+  for (; *names != NULL; names++) {
+    gsize n = strlen(*names);
+    if (strncmp(pair, *names, n) == 0 && (g_str_has_suffix(*names, "_") || pair[n] == '='))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Caller frees. */
+static char **environment_for_worker(void) {
+  g_auto(GStrv) all = g_get_environ(), names = g_strsplit(KEPT, " ", -1);
+  g_autoptr(GStrvBuilder) kept = g_strv_builder_new();
+  for (char **pair = all; *pair != NULL; pair++)
+    if (is_kept(*pair, names))
+      g_strv_builder_add(kept, *pair);
+  return g_strv_builder_end(kept);
+}
 
 static gboolean plan_make(Plan *plan, const char *const *argv, GError **error) {
   plan->path = g_find_program_in_path(argv[0]);
@@ -55,6 +84,7 @@ static gboolean plan_make(Plan *plan, const char *const *argv, GError **error) {
   g_ptr_array_add(words, g_strdup_printf("%d", CHILD_SOCKET));
   g_ptr_array_add(words, NULL);
   plan->argv = (char **)g_ptr_array_steal(words, NULL);
+  plan->environment = environment_for_worker();
   plan->parent = getpid();
   /* Asked before new descriptors can take its place. */
   plan->has_stderr = fcntl(2, F_GETFD) >= 0;
@@ -117,7 +147,7 @@ G_NORETURN static void become_worker(const Plan *plan) {
     fail_child(status);
   close_others();
   reset_signals();
-  execv(plan->path, plan->argv);
+  execve(plan->path, plan->argv, plan->environment);
   fail_child(CHILD_STATUS);
 }
 

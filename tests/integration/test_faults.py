@@ -600,8 +600,14 @@ def test_a_reload_under_load(case: Case):
             assert line.count("\n") == 1 and len(line) < 1000 and "\x00" not in line, line[:300]
             equal("nothing was changed" in line, text not in ("token_ttl: 30\n", "lang: ja\n", "token_ttl: 20\n"), line)
             wait_until("more captions", lambda: pusher.told.last > before)
+        # nor does a worker that is started meanwhile
+        config.write_text("nonsense: yes\n")
+        worker = worker_of(server)
+        os.kill(worker, signal.SIGKILL)
+        wait_until("another worker", lambda: worker_of(server) != worker)
+        before = pusher.told.last
+        wait_until("captions again", lambda: pusher.told.last > before + 2)
         config.unlink()
-        server.process.send_signal(signal.SIGHUP)
         equal((pusher.losses, pusher.errors), (0, []))
         pusher.end()
         pusher.told.check(server.captions("steady"))
