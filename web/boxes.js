@@ -61,10 +61,11 @@ export class Seen {
     return [this.list[after - 1], this.list[after]];
   }
 
-  /* The boxes of the picture at pts: those before and after it, and the way between. */
-  at(pts) {
+  /* The boxes of the picture at pts: those before and after it, and the way between.
+   * changed(pts): whether the picture is another one since then */
+  at(pts, changed) {
     const [before, after] = this.around(pts);
-    if (!before) return after && after.pts - pts < NEAR_MS ? after.marks : [];
+    if (!before || changed(before.pts)) return after && after.pts - pts < NEAR_MS ? after.marks : [];
     if (!after) return pts - before.pts < STALE_MS ? before.marks : [];
     const span = after.pts - before.pts;
     if (span > GLIDE_MS) return after.pts - pts < NEAR_MS / 2 ? after.marks : before.marks;
@@ -87,6 +88,40 @@ export class Seen {
   near(pts) {
     const best = this.around(pts).filter(Boolean).sort((a, b) => Math.abs(a.pts - pts) - Math.abs(b.pts - pts))[0];
     return best && Math.abs(best.pts - pts) < NEAR_MS ? best : null;
+  }
+}
+
+const THUMB = [16, 9], THUMBS = 128, CUT = 18, UNKNOWN_MS = 1200;
+
+/* Remembers how pictures looked, in a few pixels, to tell whether a scene has gone since. */
+export class Looks {
+  constructor() {
+    this.canvas = new OffscreenCanvas(...THUMB);
+    this.draw = this.canvas.getContext("2d", { willReadFrequently: true });
+    this.clear();
+  }
+
+  clear() {
+    this.list = [];
+  }
+
+  note(pts, picture) {
+    this.draw.drawImage(picture, 0, 0, ...THUMB);
+    const { data } = this.draw.getImageData(0, 0, ...THUMB), luma = new Uint8Array(data.length / 4);
+    for (let i = 0; i < luma.length; i++) luma[i] = (data[4 * i] * 77 + data[4 * i + 1] * 150 + data[4 * i + 2] * 29) >> 8;
+    this.list.push({ pts, luma });
+    if (this.list.length > THUMBS) this.list.shift();
+  }
+
+  /* Whether the newest picture is of another scene than that at pts. */
+  changed(pts) {
+    const now = this.list.at(-1);
+    if (!now) return false;
+    const then = this.list.findLast((look) => look.pts <= pts + 60);
+    if (!then || pts - then.pts > 400) return now.pts - pts > UNKNOWN_MS;
+    let sum = 0;
+    for (let i = 0; i < now.luma.length; i++) sum += Math.abs(now.luma[i] - then.luma[i]);
+    return sum / now.luma.length > CUT;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { $, clamp, clock, memory, setText } from "./dom.js";
 import { forgetTokens, framePath, signed } from "./api.js";
-import { drawMarks, factMarks, Seen } from "./boxes.js";
+import { drawMarks, factMarks, Looks, Seen } from "./boxes.js";
 import { Live } from "./live.js";
 import { t } from "./i18n.js";
 
@@ -15,6 +15,7 @@ export class Stage {
     this.mode = "empty"; /* empty, live, camera, over */
     this.moment = null;
     this.history = new Seen();
+    this.looks = new Looks();
     this.showBoxes = memory.get("boxes") !== "off";
     this.live = new Live($("live"), (pts) => this.shown(pts));
     this.live.boxes = this.showBoxes;
@@ -29,6 +30,7 @@ export class Stage {
   clear() {
     this.live.close();
     this.history.clear();
+    this.looks.clear();
     this.mode = "empty";
     this.pts = null;
     this.moment = null;
@@ -78,6 +80,7 @@ export class Stage {
 
   shown(pts) {
     this.pts = pts;
+    this.looks.note(pts, $("live"));
     if ($("live").hidden) {
       $("live").hidden = false;
       $("empty").hidden = !this.moment;
@@ -110,7 +113,8 @@ export class Stage {
     const now = performance.now();
     if (now - (this.told ?? 0) < SEEN_EVERY_MS) return;
     this.told = now;
-    this.onSeen(this.history.around(this.pts)[0]?.seen ?? null);
+    const before = this.history.around(this.pts)[0];
+    this.onSeen(before && !this.looks.changed(before.pts) ? before.seen : null);
   }
 
   /* ---- a moment ---- */
@@ -183,7 +187,7 @@ export class Stage {
   draw() {
     let list = [];
     if (this.showBoxes && this.moment) list = this.history.near(this.moment.picture_ms)?.marks ?? factMarks(this.moment);
-    else if (this.showBoxes && this.pts !== null && this.mode !== "over") list = this.history.at(this.pts);
+    else if (this.showBoxes && this.pts !== null && this.mode !== "over") list = this.history.at(this.pts, (pts) => this.looks.changed(pts));
     drawMarks($("boxes"), list);
     this.place();
   }

@@ -71,13 +71,18 @@ export class Timeline {
       entry = this.entry(key);
       this.entries.set(key, entry);
       this.insert(entry.node, caption, sorted);
-      if (fresh) entry.node.classList.add("is-new");
+      if (fresh) this.greet(entry.node);
       if (!this.following) this.onFollow(++this.missed);
     }
     this.fill(entry, caption);
     while (this.entries.size > MOST) this.remove(this.list.firstElementChild);
     this.onChange();
     this.keepEnd();
+  }
+
+  greet(node) {
+    node.classList.add("is-new");
+    node.addEventListener("animationend", () => node.classList.remove("is-new"), { once: true });
   }
 
   insert(node, caption, sorted) {

@@ -158,7 +158,7 @@ function missing() {
   return null;
 }
 
-async function launch() {
+export async function launch() {
   const { chromium } = await import(pathToFileURL(driver()));
   return chromium.launch({
     executablePath: which("chromium", "chromium-browser", "google-chrome"),
