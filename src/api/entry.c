@@ -20,7 +20,13 @@ gboolean mnk_entry_is_over(const MnkEntry *entry) {
   return entry->state == MNK_STATE_ENDED || entry->state == MNK_STATE_FAILED;
 }
 
+static MnkBackendState backend_state(const MnkEntry *entry) {
+  const MnkBackend *backend = entry->api->backend;
+  return backend != NULL ? mnk_backend_state(backend) : MNK_BACKEND_OK;
+}
+
 void mnk_entry_tell_state(MnkEntry *entry) {
+  entry->backend_told = backend_state(entry);
   if (mnk_hub_readers(entry->hub, MNK_EVENT_STATE) == 0)
     return;
   GString *data = g_string_new(NULL);
@@ -94,6 +100,8 @@ static void on_caption(const MnkCaption *caption, gboolean durable, gpointer use
     return;
   }
   mnk_hub_caption(entry->hub, caption, durable, entry->summary);
+  if (backend_state(entry) != entry->backend_told)
+    mnk_entry_tell_state(entry);
   if (durable)
     mnk_embed_caption(entry, caption);
   if (api->on_caption != NULL)

@@ -74,6 +74,7 @@ struct _MnkEntry {
   MnkViewers *viewers;
 
   MnkEntryState state;
+  MnkBackendState backend_told; /* with the last state event */
   GError *failure;
   gboolean stopping;
   gboolean replace; /* captions of an earlier run go, unless that was cut off */
