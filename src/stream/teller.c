@@ -314,6 +314,7 @@ static MnkBatch *batch_of(MnkTeller *teller, Round *round, gint64 end_ms) {
   batch->known = g_strdup(known->str);
   batch->prompt = g_strdup(prompt != NULL ? prompt : "");
   batch->lang = g_strdup(mnk_settings_string(settings, MNK_OPT_LANG));
+  batch->temperature = (float)mnk_settings_double(settings, MNK_OPT_TEMPERATURE);
   batch->deadline_us = mnk_clock_mono_us(mnk_clock_system()) +
                        1000 * mnk_settings_int(settings, MNK_OPT_BACKEND_DEADLINE);
   return batch;
