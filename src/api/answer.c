@@ -1,7 +1,9 @@
 /* Answers: JSON, and errors that say what was wrong. */
 #include "api/core_priv.h"
 
-G_DEFINE_QUARK(manako - status, mnk_status_error)
+GQuark mnk_status_error_quark(void) {
+  return g_quark_from_static_string("manako-status");
+}
 
 static const char JSON[] = "application/json";
 

@@ -1,6 +1,8 @@
 #include "base/error.h"
 
-G_DEFINE_QUARK(manako, mnk_error)
+GQuark mnk_error_quark(void) {
+  return g_quark_from_static_string("manako");
+}
 
 typedef struct {
   const char *name;
