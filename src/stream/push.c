@@ -20,7 +20,7 @@ typedef struct {
 struct _MnkPusher {
   MnkStream *stream;
   double time_zero, last_timestamp;
-  gint64 start_ms; /* of the stream's clock at time_zero */
+  gint64 start_ms;    /* of the stream's clock at time_zero */
   gint64 interval_ms; /* between the last two frames; 0: not known yet */
   gboolean has_zero, has_last;
   guint buffered; /* since the last mark */

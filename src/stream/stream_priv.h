@@ -34,7 +34,7 @@ enum {
   MNK_SLOTS = 64,
   MNK_SLOT_SIZE = 2 << 20, /* bytes */
   /* server -> worker: pushed JPEGs on their way */
-  MNK_INBOX_SLOTS = 65,   /* the first is the black box: see blackbox.c */
+  MNK_INBOX_SLOTS = 65, /* the first is the black box: see blackbox.c */
   MNK_INBOX_SLOT_SIZE = 4 << 20,
 };
 
@@ -88,7 +88,8 @@ typedef struct {
   char *outbound_allow; /* RTSP, HTTP: MnkSourceConfig's; NULL: public addresses only */
   guint64 max_pixels;
   gboolean cuts, camera_motion; /* MNK_SOURCE_PUSHED: no motion, and cuts by mnk_shots_apart */
-  /* tests: "abort@MS", "hang@MS" once, when resume_ms < 0; "kill-loop"; "abort:STREAM"; NULL: none */
+  /* tests: "abort@MS", "hang@MS" once, when resume_ms < 0; "kill-loop"; "abort:STREAM"; NULL: none
+   */
   char *fault;
 } MnkWatchSetup;
 
@@ -162,8 +163,8 @@ void mnk_captioner_go_on(MnkCaptioner *captioner, guint64 next_number, guint64 n
 void mnk_captioner_set_lang(MnkCaptioner *captioner, MnkLang lang);
 /* The template's caption for a scene, without id; owned by the caller. */
 MnkCaption *mnk_captioner_caption_of(MnkCaptioner *captioner, const MnkScene *scene);
-/* Takes a final caption: gives it its id and seq, or lengthens the one before when it says the same,
- * and commits it. */
+/* Takes a final caption: gives it its id and seq, or lengthens the one before when it says the
+ * same, and commits it. */
 void mnk_captioner_tell(MnkCaptioner *captioner, MnkCaption *caption, gboolean after_cut);
 /* The last caption holds until end_ms. */
 void mnk_captioner_lengthen(MnkCaptioner *captioner, gint64 end_ms);
