@@ -280,8 +280,12 @@ static void on_opened(MnkWebSocket *ws, const GError *error, gpointer user) {
   Sender *sender = user;
   if (sender->done)
     return;
-  if (ws == NULL) {
+  if (ws == NULL && g_error_matches(error, MNK_ERROR, MNK_ERROR_SOURCE)) {
     lost(sender, error->message);
+    return;
+  }
+  if (ws == NULL) { /* it will not be otherwise next time */
+    finish(sender, g_error_new(MNK_ERROR, error->code, "%s: %s", sender->url, error->message));
     return;
   }
   sender->ws = ws;
@@ -383,6 +387,15 @@ static void tidy_up(Sender *sender) {
   g_free(sender->remote);
 }
 
+static gboolean check_stream(const MnkSettings *settings, GError **error) {
+  const char *id = mnk_settings_string(settings, MNK_OPT_STREAM);
+  if (id == NULL || mnk_stream_id_is_valid(id))
+    return TRUE;
+  g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE,
+              "the stream id \"%s\" may have 1 to 64 letters, digits, '-' and '_'", id);
+  return FALSE;
+}
+
 /* The prototype's --gemini: nothing but the captions, as JSON. */
 static MnkSettings *own_settings(const MnkSettings *settings) {
   MnkSettings *own = mnk_settings_copy(settings);
@@ -394,7 +407,7 @@ static MnkSettings *own_settings(const MnkSettings *settings) {
 static gboolean run(const MnkSettings *given, char **rest, GError **error) {
   g_autoptr(MnkSettings) settings = own_settings(given);
   const char *source = video_of(settings, rest, error);
-  if (source == NULL)
+  if (source == NULL || !check_stream(settings, error))
     return FALSE;
   Sender sender = {
       .settings = settings,

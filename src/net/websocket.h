@@ -51,8 +51,9 @@ MnkWebSocket *mnk_request_upgrade(MnkRequest *request, const char *protocol,
                                   const MnkWebSocketEvents *events, gpointer user);
 
 /* Client: ws:// or wss://, certificates checked. headers: "Name: value" lines, NULL-terminated, or
- * NULL. opened comes with the socket (the events follow), or with NULL and an error; cancellable
- * may be NULL. */
+ * NULL. opened comes with the socket (the events follow), or with NULL and an error:
+ * MNK_ERROR_SOURCE may pass, MNK_ERROR_USAGE (a wrong key, another path) and a bad URL will not.
+ * cancellable may be NULL. */
 typedef void (*MnkWebSocketOpened)(MnkWebSocket *ws, const GError *error, gpointer user);
 void mnk_websocket_connect(const char *url, const char *const *headers,
                            const MnkWebSocketConfig *config, const MnkWebSocketEvents *events,

@@ -131,9 +131,14 @@ static gboolean check_status_line(const char *line, GError **error) {
     return refuse(error, "the server does not answer in HTTP/1.1");
   if (strncmp(line + 9, "101", 3) == 0)
     return TRUE;
+  static const char *const PASSING[] = {"408", "425", "429", NULL};
   g_autofree char *shown = g_utf8_make_valid(line + 9, -1);
+  g_autofree char *status = g_strndup(line + 9, 3);
   g_strdelimit(shown, "\t\r\n\033", ' ');
-  return refuse(error, "the server refuses the WebSocket: %.80s", g_strstrip(shown));
+  gboolean ours = status[0] == '4' && !g_strv_contains(PASSING, status);
+  g_set_error(error, MNK_ERROR, ours ? MNK_ERROR_USAGE : MNK_ERROR_SOURCE,
+              "the server refuses the WebSocket: %.80s", g_strstrip(shown));
+  return FALSE;
 }
 
 gboolean mnk_ws_check_answer(const char *head, gsize length, const char *key, const char *offered,

@@ -173,7 +173,7 @@ static void test_refused(void) {
     const char *head, *reason;
   } answers[] = {
       {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
-       "source: the server refuses the WebSocket: 401 Unauthorized"},
+       "usage: the server refuses the WebSocket: 401 Unauthorized"},
       {"HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:9/\r\n\r\n",
        "source: the server refuses the WebSocket: 301 Moved"},
       {SWITCH "Sec-WebSocket-Extensions: x\r\n\r\n",
