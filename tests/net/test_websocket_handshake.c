@@ -146,8 +146,8 @@ static void test_answers(void) {
     g_assert_true(ok == (error == NULL));
     g_assert_cmpstr(error ? error->message : NULL, ==, answers[i].problem);
     gboolean lasting = strstr(answers[i].head, " 401 ") != NULL;
-    if (error)
-      g_assert_error(error, MNK_ERROR, lasting ? MNK_ERROR_USAGE : MNK_ERROR_SOURCE);
+    gint code = lasting ? MNK_ERROR_USAGE : MNK_ERROR_SOURCE;
+    g_assert_true(error == NULL || g_error_matches(error, MNK_ERROR, code));
   }
   static const char nul[] = GOOD FIELDS ACCEPT "X: \0y\r\n\r\n";
   g_assert_false(mnk_ws_check_answer(nul, sizeof nul - 1, KEY, NULL, NULL));
