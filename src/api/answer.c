@@ -15,13 +15,14 @@ void mnk_answer_json(MnkRequest *request, guint status, const GString *json) {
 
 void mnk_answer_error(MnkRequest *request, guint status, const char *code, const char *message,
                       const char *field) {
+  g_autofree char *safe = mnk_text_escape(message); /* it may repeat what was sent */
   g_autoptr(GString) text = g_string_new(NULL);
   MnkJsonWriter w;
   mnk_json_writer_init(&w, text);
   mnk_json_begin_object(&w, NULL);
   mnk_json_begin_object(&w, "error");
   mnk_json_add_string(&w, "code", code);
-  mnk_json_add_string(&w, "message", message);
+  mnk_json_add_string(&w, "message", safe);
   if (field != NULL)
     mnk_json_add_string(&w, "field", field);
   mnk_json_end_object(&w);

@@ -32,13 +32,14 @@ static char *member_of(const char *message) {
 }
 
 void mnk_session_error(MnkSession *session, const GError *error, const char *field) {
+  g_autofree char *safe = mnk_text_escape(error->message); /* it may repeat what was sent */
   g_autofree char *member = field != NULL ? g_strdup(field) : member_of(error->message);
   g_autoptr(GString) json = g_string_new(NULL);
   MnkJsonWriter w;
   mnk_json_writer_init(&w, json);
   mnk_json_begin_object(&w, NULL);
   mnk_json_add_string(&w, "type", "error");
-  mnk_json_add_string(&w, "detail", error->message);
+  mnk_json_add_string(&w, "detail", safe);
   if (member != NULL)
     mnk_json_add_string(&w, "field", member);
   mnk_json_end_object(&w);
