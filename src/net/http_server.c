@@ -12,6 +12,7 @@ enum {
   BACKLOG = 1024,
   ACCEPTS_IN_TURN = 64,
   REFUSED_MAX = 64, /* connections that get an answer to their being too many; more are closed */
+  UNSENT_MAX = 256 * 1024,
 };
 static const gint64 out_of_descriptors_us = 100 * 1000;
 
@@ -91,6 +92,9 @@ void mnk_server_forget_peer(MnkHttpServer *server, const MnkPeer *peer) {
 static void server_take(MnkHttpServer *server, int fd, const Address *address) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  /* What a slow reader has not taken waits here, where it is counted, not in the kernel. */
+  int unsent = UNSENT_MAX;
+  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
   MnkPeer peer = {0};
   peer_init(&peer, address);
   const char *refuse = NULL;

@@ -200,6 +200,7 @@ void mnk_watch_unref(MnkWatch *watch) {
   mnk_watch_setup_clear(&watch->setup);
   g_mutex_clear(&watch->telling);
   g_mutex_clear(&watch->lock);
+  g_free(watch->told);
   g_free(watch);
 }
 

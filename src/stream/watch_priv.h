@@ -14,7 +14,7 @@ typedef struct {
   MnkMessageType type;
   GString *text;
 } MnkWatchEvent;
-void mnk_watch_event_free(gpointer event);
+void mnk_watch_event_free(gpointer data);
 
 struct _MnkWatch {
   gint refs; /* atomic: the worker's, and one for each turn */
@@ -49,7 +49,7 @@ struct _MnkWatch {
   MnkWatchCounters counters;
 
   GMutex telling; /* from reading the counters to sending them, so that they never go back */
-  MnkWatchCounters told;
+  char *told; /* the counters as they were last told */
 
   gint counters_due; /* atomic */
   gint64 told_us;    /* of the main thread */

@@ -48,11 +48,12 @@ void mnk_watch_tell_counters(MnkWatch *watch, gboolean always) {
   now.waiting_jpegs = watch->pushing != NULL ? mnk_pushing_waiting(watch->pushing) : 0;
   now.waiting_looks = mnk_backlog_count(watch->backlog, MNK_SAMPLE_FRAME) +
                       mnk_backlog_count(watch->backlog, MNK_SAMPLE_DUPLICATE);
-  if (!always && memcmp(&now, &watch->told, sizeof now) == 0)
-    return;
-  watch->told = now;
   g_autoptr(GString) text = g_string_new(NULL);
   mnk_watch_counters_write(&now, text);
+  if (!always && g_strcmp0(text->str, watch->told) == 0)
+    return;
+  g_free(watch->told);
+  watch->told = g_strdup(text->str);
   mnk_watch_send(watch, MNK_MSG_COUNTERS, text);
 }
 
