@@ -7,8 +7,8 @@ import sys
 
 LAYERS = {
     "base": 0, "wire": 1, "media": 2, "facts": 2, "models": 2, "memory": 2, "net": 3, "store": 3,
-    "ipc": 3, "vlm": 3, "vision": 4, "speech": 4, "language": 4, "recall": 4, "avatar": 4, "ask": 5,
-    "stream": 6, "webrtc": 7, "trickle": 7, "api": 8, "cli": 9,
+    "ipc": 3, "vlm": 3, "vision": 4, "speech": 4, "language": 4, "avatar": 4, "local": 5, "ask": 6,
+    "stream": 7, "webrtc": 8, "trickle": 8, "api": 9, "cli": 10,
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
