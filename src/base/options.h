@@ -36,7 +36,9 @@ typedef enum {
   MNK_COMMAND_SERVE = 1 << 6,
   MNK_COMMAND_SEND = 1 << 7,
   MNK_COMMAND_KEYS = 1 << 8,
-  MNK_COMMAND_PARAM = 1 << 9, /* not a command: each stream of the server may have its own value */
+  MNK_COMMAND_ASK = 1 << 9,
+  MNK_COMMAND_INDEXER = 1 << 10,
+  MNK_COMMAND_PARAM = 1 << 11, /* not a command: each stream of the server may have its own value */
   MNK_COMMAND_ALL = MNK_COMMAND_PARAM - 1,
 } MnkCommandSet;
 

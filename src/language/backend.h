@@ -128,4 +128,66 @@ void mnk_embedder_text(MnkEmbedder *embedder, const char *text, MnkEmbedded done
 /* No done comes for the texts that were given with this user. */
 void mnk_embedder_cancel(MnkEmbedder *embedder, gpointer user);
 
+/* ---- Questions ---- */
+
+typedef enum { MNK_HISTORY_AUTO, MNK_HISTORY_ALWAYS, MNK_HISTORY_NEVER } MnkHistory;
+const char *mnk_history_name(MnkHistory history);
+gboolean mnk_history_from_name(const char *name, MnkHistory *history);
+
+/* An earlier question and its answer. */
+typedef struct {
+  char *question, *answer;
+} MnkTurnOfTalk;
+
+/* Whether a question refers to what is past, by its words (English and Japanese). Pure. */
+gboolean mnk_question_is_of_the_past(const char *question);
+
+typedef struct {
+  const char *question, *lang, *stream;
+  const char *system;         /* the operator's instructions besides; "" for none */
+  const MnkTurnOfTalk *turns; /* oldest first */
+  guint n_turns;
+  const char *log;         /* captions that may matter, a line each with its time; "" for none */
+  const GPtrArray *frames; /* of MnkBatchFrame, in time order: at most mnk_backend_images_max */
+  gint64 now_ms;           /* the stream's clock; < 0: it has ended */
+  float temperature;       /* < 0: the backend's */
+  guint tokens_max;
+  gint64 deadline_us; /* monotonic */
+} MnkBackendQuestion;
+
+typedef struct {
+  char *text, *model;
+  gboolean cut; /* it ran into tokens_max */
+  guint64 prompt_tokens, answer_tokens;
+  guint attempts;
+  double first_ms, answer_ms;
+} MnkBackendReply;
+
+typedef struct {
+  void (*piece)(const char *text, gpointer user); /* whole characters, as they come; may be NULL */
+  void (*done)(const MnkBackendReply *reply, const GError *error, gpointer user); /* once, last */
+} MnkBackendTalk;
+/* The question is copied. Free text, streamed where the service can; retried only while nothing has
+ * come. What is told is free of control characters. mnk_backend_cancel ends it, too. */
+void mnk_backend_ask(MnkBackend *backend, const MnkBackendQuestion *question,
+                     const MnkBackendTalk *talk, gpointer user);
+
+/* ---- A backend that is no remote service ---- */
+
+typedef struct {
+  const char *name;
+  void (*caption)(gpointer self, const MnkBatch *batch, MnkBackendDone done, gpointer user);
+  void (*ask)(gpointer self, const MnkBackendQuestion *question, const MnkBackendTalk *talk,
+              gpointer user);
+  void (*cancel)(gpointer self, gpointer user);
+  MnkBackendState (*state)(gpointer self);
+  const char *(*detail)(gpointer self);
+  const char *(*model)(gpointer self);
+  guint (*images_max)(gpointer self);
+  void (*counters)(gpointer self, MnkBackendCounters *out);
+  void (*free)(gpointer self);
+} MnkBackendClass;
+/* The class is static; self goes to its free. mnk_backend_check answers at once. */
+MnkBackend *mnk_backend_new_own(const MnkBackendClass *klass, gpointer self);
+
 #endif
