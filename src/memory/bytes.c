@@ -180,7 +180,6 @@ double mnk_bytes_get_double(MnkBytesReader *reader) {
 void mnk_bytes_get_floats(MnkBytesReader *reader, float *values, gsize n) {
 #if G_BYTE_ORDER == G_LITTLE_ENDIAN
   mnk_bytes_get_data(reader, values, n * sizeof *values);
-  /* what is not finite has all bits of the exponent; sums of such tests vectorise */
   guint bad = 0;
   for (gsize i = 0; i < n; i++)
     bad |= !isfinite(values[i]);
@@ -197,6 +196,11 @@ void mnk_bytes_get_halves(MnkBytesReader *reader, guint16 *values, gsize n) {
   for (gsize i = 0; i < n; i++)
     values[i] = GUINT16_FROM_LE(values[i]);
 #endif
+  enum { EXPONENT = 0x7c00 };
+  guint bad = 0;
+  for (gsize i = 0; i < n; i++)
+    bad |= (values[i] & EXPONENT) == EXPONENT;
+  mnk_bytes_check(reader, bad == 0);
 }
 
 gboolean mnk_bytes_close(MnkBytesReader *reader, GError **error) {

@@ -1,6 +1,7 @@
 /* bytes: how snapshots are written and read. Little-endian on every machine:
  *
- *   magic[8]  version u32  reserved u32 (0)  length u64 of all of it  body  CRC-32 u32 of all before
+ *   magic[8]  version u32  reserved u32 (0)  length u64 of all of it  body  CRC-32 u32 of all
+ * before
  *
  * A reader that met an end or a bad value stays failed and gives zeros, so that a caller may read
  * on and ask once, at mnk_bytes_close. Sizes must still be asked of mnk_bytes_has before memory is
@@ -51,8 +52,8 @@ guint64 mnk_bytes_get_u64(MnkBytesReader *reader);
 gint64 mnk_bytes_get_i64(MnkBytesReader *reader);
 float mnk_bytes_get_float(MnkBytesReader *reader); /* not finite: fails */
 double mnk_bytes_get_double(MnkBytesReader *reader);
-void mnk_bytes_get_floats(MnkBytesReader *reader, float *values, gsize n); /* each finite */
-void mnk_bytes_get_halves(MnkBytesReader *reader, guint16 *values, gsize n);
+void mnk_bytes_get_floats(MnkBytesReader *reader, float *values, gsize n);   /* each finite */
+void mnk_bytes_get_halves(MnkBytesReader *reader, guint16 *values, gsize n); /* the same */
 void mnk_bytes_get_data(MnkBytesReader *reader, gpointer data, gsize n);
 /* Whether n values of size bytes can follow. FALSE fails the reader. */
 gboolean mnk_bytes_has(MnkBytesReader *reader, guint64 n, gsize size);
