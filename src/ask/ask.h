@@ -50,8 +50,11 @@ void mnk_asker_set(MnkAsker *asker, const MnkSettings *settings);
 
 typedef struct {
   const char *stream, *question;
-  const char *owner;           /* who asks: conversations of one are not seen by another; "" */
-  const char *conversation;    /* NULL: a new one is begun when there is a turn to remember */
+  const char *owner;          /* who asks: conversations of one are not seen by another; "" */
+  const char *conversation;   /* NULL: a new one is begun when there is a turn to remember */
+  const MnkTurnOfTalk *turns; /* earlier ones that the asker brings along, oldest first; NULL: none.
+                                 With them nothing is remembered, and there is no conversation */
+  guint n_turns;
   const char *system;          /* instructions besides, "" */
   MnkLocalStream *memory;      /* NULL: the local model does not know the stream */
   MnkBackend *backend;         /* NULL: none; the local one when memory is given */
