@@ -3,7 +3,9 @@
 #ifndef MNK_API_H
 #define MNK_API_H
 
+#include "ask/ask.h"
 #include "base/base.h"
+#include "local/local.h"
 #include "net/net.h"
 #include "store/store.h"
 #include "stream/stream.h"

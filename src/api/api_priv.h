@@ -164,13 +164,17 @@ void mnk_params_write(const MnkSettings *settings, MnkJsonWriter *w, const char 
 typedef struct _MnkRegistry MnkRegistry; /* registry.c: the streams */
 typedef struct _MnkUploads MnkUploads;   /* uploads.c */
 typedef struct _MnkService MnkService;   /* service.c */
+typedef struct _MnkMemories MnkMemories; /* memories.c */
 
 struct _MnkApi {
   MnkSettings *settings;
   MnkAuth *auth;
   MnkStore *store;
   MnkHttpClient *client;
+  MnkLocal *local;       /* NULL: no local model is configured */
+  MnkMemories *memories; /* NULL without it */
   MnkBackend *backend;   /* NULL: the template alone */
+  MnkAsker *asker;
   MnkEmbedder *embedder; /* NULL: none */
   MnkAddressPolicy *outbound;
   MnkWorkers *workers;
@@ -215,6 +219,25 @@ void mnk_registry_drain(MnkRegistry *registry, gint64 timeout_ms, void (*done)(g
 void mnk_registry_write_metrics(MnkRegistry *registry); /* per-stream sums into the registry */
 /* LIVE options have changed. */
 void mnk_registry_reload(MnkRegistry *registry);
+
+/* ---- memories.c: what the local model remembers of each stream ---- */
+
+MnkMemories *mnk_memories_new(MnkApi *api, GError **error);
+/* What is not saved is lost. */
+void mnk_memories_free(MnkMemories *memories);
+/* A stream begins; again: with what it remembered before, else with nothing. Borrowed, until the
+ * memory is forgotten. NULL: it has none (here and below, memories may be NULL). */
+MnkLocalStream *mnk_memories_begin(MnkMemories *memories, const char *id,
+                                   const MnkSettings *settings, gboolean again);
+/* It has ended: its memory is kept for questions, until others of its kind need the place. */
+void mnk_memories_rest(MnkMemories *memories, const char *id);
+/* Of a stream that runs or has ended; NULL: none. */
+MnkLocalStream *mnk_memories_find(MnkMemories *memories, const char *id);
+/* Its file, too. */
+void mnk_memories_forget(MnkMemories *memories, const char *id);
+/* Asks for all that has changed; are_saving: until it lies on the disk. */
+void mnk_memories_save(MnkMemories *memories);
+gboolean mnk_memories_are_saving(const MnkMemories *memories);
 
 /* ---- ws_stream.c ---- */
 

@@ -68,8 +68,9 @@ struct _MnkEntry {
   char *id;
   MnkSpec spec;
   MnkSettings *settings;
-  MnkKey *key;       /* who pays, owned; NULL: the operator */
-  MnkStream *stream; /* NULL before its row was read and after its end */
+  MnkKey *key;            /* who pays, owned; NULL: the operator */
+  MnkStream *stream;      /* NULL before its row was read and after its end */
+  MnkLocalStream *memory; /* borrowed while it runs; NULL: none */
   MnkHub *hub;
   MnkViewers *viewers;
 

@@ -48,6 +48,8 @@ static void on_observation(MnkStream *stream, const MnkJsonValue *value, GError 
   obs->step_ms = step_of(stream, obs);
   if (stream->teller != NULL)
     mnk_teller_observe(stream->teller, obs);
+  if (stream->feeder != NULL)
+    mnk_feeder_observe(stream->feeder, obs);
   into_timeline(stream, obs);
   if (stream->pusher != NULL)
     mnk_pusher_observe(stream->pusher, obs);
@@ -75,6 +77,8 @@ static void on_picture(MnkStream *stream, const MnkJsonValue *value, GError **er
     return;
   if (stream->teller != NULL)
     mnk_teller_picture(stream->teller, pts_ms, jpeg);
+  if (stream->feeder != NULL)
+    mnk_feeder_picture(stream->feeder, pts_ms, jpeg);
   if (g_hash_table_size(stream->pictures) < MAX_PICTURES)
     g_hash_table_insert(stream->pictures, g_memdup2(&pts_ms, sizeof pts_ms), g_bytes_ref(jpeg));
 }

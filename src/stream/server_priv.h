@@ -1,7 +1,8 @@
 /* The server's half of a stream: what its files share.
  *
  *   stream.c  life, settings, restarts       intake.c  messages of the worker
- *   push.c    frames handed in, batches      teller.c, captioner.c  captions */
+ *   push.c    frames handed in, batches      teller.c, captioner.c  captions
+ *   feeder.c  frames to remember */
 #ifndef MNK_STREAM_SERVER_PRIV_H
 #define MNK_STREAM_SERVER_PRIV_H
 
@@ -9,6 +10,7 @@
 
 struct _MnkPusher;
 typedef struct _MnkPusher MnkPusher;
+typedef struct _MnkFeeder MnkFeeder;
 
 struct _MnkStream {
   char *id, *source_text;
@@ -27,6 +29,7 @@ struct _MnkStream {
   MnkCaptioner *captioner;
   MnkTeller *teller;    /* NULL: the template alone */
   MnkPusher *pusher;    /* NULL: it has a source of its own */
+  MnkFeeder *feeder;    /* NULL: nobody remembers */
   GHashTable *pictures; /* pts (gint64 *) -> GBytes: of the running scene */
   guint64 scene_number; /* of the scene told last */
   gboolean scene_told;
@@ -58,6 +61,15 @@ void mnk_stream_intake(MnkStream *stream, MnkMessage *message);
 void mnk_stream_add_counters(MnkWatchCounters *sum, const MnkWatchCounters *other);
 /* Nothing was seen from the last observation until now. */
 void mnk_stream_mark_gap(MnkStream *stream, gint64 until_ms);
+
+/* ---- feeder.c ---- */
+
+/* How much a frame tells, 0..1: something large that is new, many things, text. Pure. */
+float mnk_importance_of(const MnkObservation *obs);
+MnkFeeder *mnk_feeder_new(MnkStream *stream);
+void mnk_feeder_free(MnkFeeder *feeder);
+void mnk_feeder_picture(MnkFeeder *feeder, gint64 pts_ms, GBytes *jpeg);
+void mnk_feeder_observe(MnkFeeder *feeder, const MnkObservation *obs);
 
 /* ---- push.c ---- */
 

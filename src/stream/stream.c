@@ -347,8 +347,10 @@ MnkStream *mnk_stream_new(const MnkStreamConfig *config, const MnkStreamEvents *
     stream->setup.outbound_allow = g_strdup("any");
   }
   stream->keep_pictures = config->keep_pictures;
-  stream->wants_pictures =
-      config->keep_pictures || config->backend != NULL || events->picture != NULL;
+  stream->wants_pictures = config->keep_pictures || config->backend != NULL ||
+                           events->picture != NULL || events->frame != NULL;
+  if (events->frame != NULL)
+    stream->feeder = mnk_feeder_new(stream);
   set_live(stream);
   stream->pictures =
       g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)g_bytes_unref);
@@ -396,6 +398,7 @@ void mnk_stream_free(MnkStream *stream) {
   mnk_link_free(stream->link);
   mnk_teller_free(stream->teller);
   mnk_pusher_free(stream->pusher);
+  mnk_feeder_free(stream->feeder);
   g_clear_pointer(&stream->timeline, mnk_timeline_free);
   mnk_captioner_free(stream->captioner);
   g_clear_pointer(&stream->pictures, g_hash_table_unref);

@@ -66,6 +66,9 @@ typedef struct {
   void (*picture)(const MnkCaption *caption, gint64 pts_ms, GBytes *jpeg, gpointer user);
   /* A picture for viewers while mnk_stream_set_preview is on; width 0: as pushed. */
   void (*preview)(gint64 pts_ms, GBytes *jpeg, gpointer user);
+  /* A frame to remember, JPEG, borrowed: each one that perception looked at, with how much it
+   * tells, 0..1, and whether a scene begins with it. NULL: nobody remembers. */
+  void (*frame)(gint64 pts_ms, GBytes *jpeg, float importance, gboolean cut, gpointer user);
   /* What was seen in one sampled frame. */
   void (*observation)(const MnkObservation *obs, gpointer user);
   /* The source is open; JSON text of its info is in *info. */

@@ -1,7 +1,7 @@
 /* Captions by a remote backend: frames gather into rounds, each round is one request, and captions
  * come out in the order of time. What the template would have said is kept beside each round: it
  * stands in when the backend fails, comes late, or is told to stop. */
-#include "stream/stream_priv.h"
+#include "stream/server_priv.h"
 
 #include <string.h>
 
@@ -84,17 +84,10 @@ static void round_free(gpointer data) {
   g_free(round);
 }
 
-/* Something large that is new, many things, or text, make a frame worth showing. */
-static float importance_of(const MnkObservation *obs) {
-  float change = MIN(obs->change * 20, 1.0f);
-  float things = MIN((float)(obs->n_objects + obs->n_texts) / 8, 1.0f);
-  return obs->type == MNK_OBS_FRAME ? 0.2f + 0.6f * change + 0.2f * things : 0;
-}
-
 void mnk_teller_observe(MnkTeller *teller, const MnkObservation *obs) {
   if (obs->type == MNK_OBS_CUT || teller->round->shots->len >= MAX_FRAMES)
     return;
-  Shot shot = {.pts_ms = obs->pts_ms, .importance = importance_of(obs)};
+  Shot shot = {.pts_ms = obs->pts_ms, .importance = mnk_importance_of(obs)};
   GArray *shots = teller->round->shots;
   /* its picture has come before it */
   Shot *last = shots->len > 0 ? &g_array_index(shots, Shot, shots->len - 1) : NULL;

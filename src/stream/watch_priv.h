@@ -49,7 +49,7 @@ struct _MnkWatch {
   MnkWatchCounters counters;
 
   GMutex telling; /* from reading the counters to sending them, so that they never go back */
-  char *told; /* the counters as they were last told */
+  char *told;     /* the counters as they were last told */
 
   gint counters_due; /* atomic */
   gint64 told_us;    /* of the main thread */
