@@ -180,6 +180,7 @@ typedef struct {
   void (*ask)(gpointer self, const MnkBackendQuestion *question, const MnkBackendTalk *talk,
               gpointer user);
   void (*cancel)(gpointer self, gpointer user);
+  void (*check)(gpointer self, MnkBackendChecked done, gpointer user); /* may be NULL */
   MnkBackendState (*state)(gpointer self);
   const char *(*detail)(gpointer self);
   const char *(*model)(gpointer self);
@@ -187,7 +188,8 @@ typedef struct {
   void (*counters)(gpointer self, MnkBackendCounters *out);
   void (*free)(gpointer self);
 } MnkBackendClass;
-/* The class is static; self goes to its free. mnk_backend_check answers at once. */
+/* The class is copied, its name is not; self goes to its free. Without check of its own,
+ * mnk_backend_check answers at once: MNK_ERROR_SOURCE while the state is down. */
 MnkBackend *mnk_backend_new_own(const MnkBackendClass *klass, gpointer self);
 
 #endif

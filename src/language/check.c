@@ -11,15 +11,15 @@ typedef struct {
 
 /* ---- Faults that last ---- */
 
-MnkFault *mnk_backend_explain(const MnkBackend *backend, const MnkFault *fault) {
-  const MnkDialect *dialect = backend->dialect;
+MnkFault *mnk_service_explain(const MnkService *service, const MnkFault *fault) {
+  const MnkDialect *dialect = service->dialect;
   const char *name = dialect->name;
   MnkFault *explained;
   switch (fault->status) {
   case 404:
   case 410:
     explained = mnk_fault_new(MNK_FAULT_LASTING, MNK_ERROR_CONFIG,
-                              "%s does not know the model \"%s\": %s (%s)", name, backend->model,
+                              "%s does not know the model \"%s\": %s (%s)", name, service->model,
                               dialect->model_hint, fault->message);
     break;
   case 400:
@@ -37,134 +37,134 @@ MnkFault *mnk_backend_explain(const MnkBackend *backend, const MnkFault *fault) 
 }
 
 static gboolean on_probe(gpointer user) {
-  MnkBackend *backend = user;
-  mnk_timer_clear(&backend->probe);
-  mnk_backend_check(backend, NULL, NULL);
+  MnkService *service = user;
+  mnk_timer_clear(&service->probe);
+  mnk_service_check(service, NULL, NULL);
   return G_SOURCE_REMOVE;
 }
 
-static void probe_later(MnkBackend *backend) {
-  mnk_timer_clear(&backend->probe);
-  backend->probe = mnk_timer_new(backend->remote->config.probe_ms, on_probe, backend);
+static void probe_later(MnkService *service) {
+  mnk_timer_clear(&service->probe);
+  service->probe = mnk_timer_new(service->remote->config.probe_ms, on_probe, service);
 }
 
-void mnk_backend_set_lasting(MnkBackend *backend, const MnkFault *fault) {
-  MnkRemote *remote = backend->remote;
+void mnk_service_set_lasting(MnkService *service, const MnkFault *fault) {
+  MnkRemote *remote = service->remote;
   if (!remote->lasting)
     mnk_warning("language", NULL, "event=backend-down backend=%s fault=\"%s\"",
-                backend->dialect->name, fault->message);
+                service->dialect->name, fault->message);
   mnk_fault_free(remote->lasting);
   remote->lasting = mnk_fault_new(fault->kind, fault->code, "%s", fault->message);
-  probe_later(backend);
+  probe_later(service);
 }
 
-static void set_well(MnkBackend *backend) {
-  if (backend->remote->lasting)
-    mnk_warning("language", NULL, "event=backend-up backend=%s", backend->dialect->name);
-  g_clear_pointer(&backend->remote->lasting, mnk_fault_free);
-  mnk_remote_note(backend->remote, NULL);
-  mnk_timer_clear(&backend->probe);
-  backend->checked = TRUE;
+static void set_well(MnkService *service) {
+  if (service->remote->lasting)
+    mnk_warning("language", NULL, "event=backend-up backend=%s", service->dialect->name);
+  g_clear_pointer(&service->remote->lasting, mnk_fault_free);
+  mnk_remote_note(service->remote, NULL);
+  mnk_timer_clear(&service->probe);
+  service->checked = TRUE;
 }
 
 /* ---- The check ---- */
 
-static void tell_checkers(MnkBackend *backend, const GError *error) {
-  g_autoptr(GArray) checkers = backend->checkers;
+static void tell_checkers(MnkService *service, const GError *error) {
+  g_autoptr(GArray) checkers = service->checkers;
   gboolean gone = FALSE;
-  backend->checkers = g_array_new(FALSE, FALSE, sizeof(Checker));
-  backend->gone = &gone;
+  service->checkers = g_array_new(FALSE, FALSE, sizeof(Checker));
+  service->gone = &gone;
   for (guint i = 0; i < checkers->len && !gone; i++) {
     const Checker *checker = &g_array_index(checkers, Checker, i);
     if (checker->done)
       checker->done(error, checker->user);
   }
   if (!gone)
-    backend->gone = NULL;
+    service->gone = NULL;
 }
 
 static gboolean accept_check(GBytes *body, gpointer user, GError **error) {
-  MnkBackend *backend = user;
-  const MnkDialect *dialect = backend->dialect;
+  MnkService *service = user;
+  const MnkDialect *dialect = service->dialect;
   gsize length = 0;
   const char *text = g_bytes_get_data(body, &length);
   g_autoptr(MnkJson) json =
       mnk_json_parse(text, length, NULL, dialect->lists_models ? NULL : error);
   if (!json)
     return dialect->lists_models;
-  g_clear_error(&backend->judged);
+  g_clear_error(&service->judged);
   if (dialect->judge)
-    dialect->judge(backend, mnk_json_root(json), &backend->judged);
+    dialect->judge(service, mnk_json_root(json), &service->judged);
   return TRUE;
 }
 
 /* The fault that lasts until somebody changes something, or NULL. */
-static MnkFault *lasting_fault(MnkBackend *backend, const MnkFault *fault) {
-  if (backend->judged)
-    return mnk_fault_new(MNK_FAULT_LASTING, MNK_ERROR_CONFIG, "%s", backend->judged->message);
+static MnkFault *lasting_fault(MnkService *service, const MnkFault *fault) {
+  if (service->judged)
+    return mnk_fault_new(MNK_FAULT_LASTING, MNK_ERROR_CONFIG, "%s", service->judged->message);
   if (!fault || fault->kind == MNK_FAULT_PASSING || fault->status == 0)
     return NULL;
   /* A service without a list of models may be as good as any. */
-  if (backend->dialect->lists_models && (fault->status == 404 || fault->status == 405))
+  if (service->dialect->lists_models && (fault->status == 404 || fault->status == 405))
     return NULL;
-  return mnk_backend_explain(backend, fault);
+  return mnk_service_explain(service, fault);
 }
 
-static gboolean is_well(const MnkBackend *backend, const MnkFault *fault) {
-  return !fault || (backend->dialect->lists_models &&
+static gboolean is_well(const MnkService *service, const MnkFault *fault) {
+  return !fault || (service->dialect->lists_models &&
                     (fault->status == 404 || fault->status == 405 || fault->status == 501));
 }
 
 static void on_checked(const MnkFault *fault, guint attempts, gpointer user) {
-  MnkBackend *backend = user;
-  g_autoptr(MnkFault) lasting = lasting_fault(backend, fault);
+  MnkService *service = user;
+  g_autoptr(MnkFault) lasting = lasting_fault(service, fault);
   g_autoptr(GError) error = NULL;
-  backend->checking = NULL;
-  g_clear_error(&backend->judged);
+  service->checking = NULL;
+  g_clear_error(&service->judged);
   if (lasting) {
-    mnk_backend_set_lasting(backend, lasting);
+    mnk_service_set_lasting(service, lasting);
     error = mnk_fault_to_error(lasting);
-  } else if (is_well(backend, fault)) {
-    set_well(backend);
+  } else if (is_well(service, fault)) {
+    set_well(service);
   } else {
     error =
-        g_error_new(MNK_ERROR, MNK_ERROR_SOURCE, "%s: %s", backend->dialect->name, fault->message);
-    if (backend->remote->lasting)
-      probe_later(backend);
+        g_error_new(MNK_ERROR, MNK_ERROR_SOURCE, "%s: %s", service->dialect->name, fault->message);
+    if (service->remote->lasting)
+      probe_later(service);
   }
-  tell_checkers(backend, error);
+  tell_checkers(service, error);
 }
 
-void mnk_backend_check(MnkBackend *backend, MnkBackendChecked done, gpointer user) {
-  const MnkRemoteConfig *config = &backend->remote->config;
+void mnk_service_check(MnkService *service, MnkBackendChecked done, gpointer user) {
+  const MnkRemoteConfig *config = &service->remote->config;
   Checker checker = {done, user};
-  g_array_append_val(backend->checkers, checker);
-  if (backend->checking)
+  g_array_append_val(service->checkers, checker);
+  if (service->checking)
     return;
-  gint64 patience_ms = MIN(backend->deadline_ms, config->connect_ms + config->first_byte_ms);
+  gint64 patience_ms = MIN(service->deadline_ms, config->connect_ms + config->first_byte_ms);
   g_autoptr(GBytes) body =
-      backend->check_body ? g_bytes_new(backend->check_body, strlen(backend->check_body)) : NULL;
-  MnkExchangeConfig exchange = {.method = backend->check_method,
-                                .url = backend->check_url,
+      service->check_body ? g_bytes_new(service->check_body, strlen(service->check_body)) : NULL;
+  MnkExchangeConfig exchange = {.method = service->check_method,
+                                .url = service->check_url,
                                 .body = body,
                                 .deadline_us = g_get_monotonic_time() + patience_ms * 1000,
                                 .retries = MIN(config->retries, 1),
                                 .check = TRUE,
                                 .accept = accept_check,
                                 .done = on_checked,
-                                .user = backend};
-  backend->checking = mnk_exchange_start(backend->remote, &exchange);
+                                .user = service};
+  service->checking = mnk_exchange_start(service->remote, &exchange);
 }
 
-void mnk_backend_stop_checks(MnkBackend *backend) {
-  if (backend->gone)
-    *backend->gone = TRUE;
-  mnk_exchange_cancel(backend->checking);
-  mnk_timer_clear(&backend->probe);
-  g_clear_error(&backend->judged);
-  g_array_unref(backend->checkers);
+void mnk_service_stop_checks(MnkService *service) {
+  if (service->gone)
+    *service->gone = TRUE;
+  mnk_exchange_cancel(service->checking);
+  mnk_timer_clear(&service->probe);
+  g_clear_error(&service->judged);
+  g_array_unref(service->checkers);
 }
 
-GArray *mnk_backend_checkers_new(void) {
+GArray *mnk_service_checkers_new(void) {
   return g_array_new(FALSE, FALSE, sizeof(Checker));
 }

@@ -7,17 +7,17 @@ static gboolean is_configured(const MnkSettings *settings) {
   return mnk_settings_string(settings, MNK_OPT_GEMINI_API_KEY) != NULL;
 }
 
-static gboolean take_model(MnkBackend *backend, const MnkSettings *settings, GError **error) {
+static gboolean take_model(MnkService *service, const MnkSettings *settings, GError **error) {
   const char *model = mnk_settings_string(settings, MNK_OPT_MODEL);
-  backend->model = g_strdup(model ? model : MNK_GEMINI_MODEL);
-  if (mnk_service_name_is_valid(backend->model, TRUE))
+  service->model = g_strdup(model ? model : MNK_GEMINI_MODEL);
+  if (mnk_service_name_is_valid(service->model, TRUE))
     return TRUE;
   g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG,
               "--model: a Gemini model's name has letters, digits and -._ alone");
   return FALSE;
 }
 
-static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GError **error) {
+static gboolean configure(MnkService *service, const MnkSettings *settings, GError **error) {
   const char *key = mnk_settings_string(settings, MNK_OPT_GEMINI_API_KEY);
   if (!key) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG,
@@ -26,23 +26,23 @@ static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GErr
   }
   g_autofree char *base = mnk_remote_base_url(mnk_settings_string(settings, MNK_OPT_GEMINI_URL),
                                               MNK_OPT_GEMINI_URL, error);
-  if (!base || !take_model(backend, settings, error))
+  if (!base || !take_model(service, settings, error))
     return FALSE;
-  backend->auth = mnk_oauth_new_fixed("x-goog-api-key: ", key, error);
-  if (!backend->auth) {
+  service->auth = mnk_oauth_new_fixed("x-goog-api-key: ", key, error);
+  if (!service->auth) {
     g_prefix_error(error, "--gemini-api-key: ");
     return FALSE;
   }
   /* "models/" may be part of the name, as the service itself lists them. */
-  const char *folder = strchr(backend->model, '/') ? "" : "models/";
-  backend->caption_url =
-      g_strdup_printf("%s/v1beta/%s%s:generateContent", base, folder, backend->model);
-  backend->check_method = "GET";
-  backend->check_url = g_strdup_printf("%s/v1beta/%s%s", base, folder, backend->model);
+  const char *folder = strchr(service->model, '/') ? "" : "models/";
+  service->caption_url =
+      g_strdup_printf("%s/v1beta/%s%s:generateContent", base, folder, service->model);
+  service->check_method = "GET";
+  service->check_url = g_strdup_printf("%s/v1beta/%s%s", base, folder, service->model);
   return TRUE;
 }
 
-static gboolean judge(const MnkBackend *backend, const MnkJsonValue *root, GError **error) {
+static gboolean judge(const MnkService *service, const MnkJsonValue *root, GError **error) {
   const MnkJsonValue *methods = mnk_json_get(root, "supportedGenerationMethods");
   if (mnk_json_type(methods) != MNK_JSON_ARRAY)
     return TRUE;
@@ -52,7 +52,7 @@ static gboolean judge(const MnkBackend *backend, const MnkJsonValue *root, GErro
   g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG,
               "gemini: the model \"%s\" does not support generateContent; set --model to one that "
               "does",
-              backend->model);
+              service->model);
   return FALSE;
 }
 

@@ -20,7 +20,7 @@ static gboolean is_configured(const MnkSettings *settings) {
          mnk_settings_string(settings, MNK_OPT_MODEL);
 }
 
-static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GError **error) {
+static gboolean configure(MnkService *service, const MnkSettings *settings, GError **error) {
   const char *url = mnk_settings_string(settings, MNK_OPT_OPENAI_URL);
   const char *model = mnk_settings_string(settings, MNK_OPT_MODEL);
   if (!url || !model) {
@@ -33,16 +33,16 @@ static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GErr
   g_autofree char *base = mnk_remote_base_url(url, MNK_OPT_OPENAI_URL, error);
   if (!base)
     return FALSE;
-  backend->auth = mnk_oauth_new_fixed("Authorization: Bearer ",
+  service->auth = mnk_oauth_new_fixed("Authorization: Bearer ",
                                       mnk_settings_string(settings, MNK_OPT_OPENAI_API_KEY), error);
-  if (!backend->auth) {
+  if (!service->auth) {
     g_prefix_error(error, "--openai-api-key: ");
     return FALSE;
   }
-  backend->model = g_strdup(model);
-  backend->caption_url = g_strconcat(base, "/chat/completions", NULL);
-  backend->check_method = "GET";
-  backend->check_url = g_strconcat(base, "/models", NULL);
+  service->model = g_strdup(model);
+  service->caption_url = g_strconcat(base, "/chat/completions", NULL);
+  service->check_method = "GET";
+  service->check_url = g_strconcat(base, "/models", NULL);
   return TRUE;
 }
 
@@ -92,12 +92,12 @@ static void write_format(MnkJsonWriter *w, guint n_frames, guint format) {
   mnk_json_end_object(w);
 }
 
-static void write_request(GString *out, const MnkPrompt *prompt, const MnkBackend *backend,
+static void write_request(GString *out, const MnkPrompt *prompt, const MnkService *service,
                           guint form) {
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);
   mnk_json_begin_object(&w, NULL);
-  mnk_json_add_string(&w, "model", backend->model);
+  mnk_json_add_string(&w, "model", service->model);
   mnk_json_add_bool(&w, "stream", FALSE);
   if (!(form & NO_TEMPERATURE))
     mnk_json_add_double(&w, "temperature", (double)prompt->temperature, 3);
@@ -170,17 +170,17 @@ static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **e
 /* ---- The check ---- */
 
 /* A service that lists models, but not this one, may still know it by an alias. */
-static gboolean judge(const MnkBackend *backend, const MnkJsonValue *root, GError **error) {
+static gboolean judge(const MnkService *service, const MnkJsonValue *root, GError **error) {
   const MnkJsonValue *list = mnk_json_get(root, "data");
   if (mnk_json_size(list) == 0)
     return TRUE;
   for (guint i = 0; i < mnk_json_size(list); i++) {
     const MnkJsonValue *id = mnk_json_get(mnk_json_at(list, i), "id");
-    if (g_str_equal(mnk_json_string(id, ""), backend->model))
+    if (g_str_equal(mnk_json_string(id, ""), service->model))
       return TRUE;
   }
   mnk_warning("language", NULL, "event=model-not-listed backend=openai model=\"%s\"",
-              backend->model);
+              service->model);
   return TRUE;
 }
 

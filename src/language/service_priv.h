@@ -57,20 +57,22 @@ typedef struct {
 void mnk_reply_clear(MnkReply *reply);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MnkReply, mnk_reply_clear)
 
+typedef struct _MnkService MnkService;
+
 typedef struct {
   const char *name;
   /* For MNK_BACKEND "auto". */
   gboolean (*is_configured)(const MnkSettings *settings);
-  /* Fills the backend's part of the dialect (URLs, model, key); policy is made already. */
-  gboolean (*configure)(MnkBackend *backend, const MnkSettings *settings, GError **error);
+  /* Fills the dialect's part of the service (URLs, model, key); policy is made already. */
+  gboolean (*configure)(MnkService *service, const MnkSettings *settings, GError **error);
   /* form: 0 is the strictest wording of a request. */
-  void (*write)(GString *out, const MnkPrompt *prompt, const MnkBackend *backend, guint form);
+  void (*write)(GString *out, const MnkPrompt *prompt, const MnkService *service, guint form);
   /* FALSE: this is no reply of such a service. Pure. */
   gboolean (*read)(const MnkJsonValue *root, MnkReply *reply, GError **error);
   /* The next form to try after HTTP 400 with this message; FALSE: none. May be NULL. */
   gboolean (*weaken)(const char *message, guint *form);
   /* Judges the reply to the check; FALSE: the model cannot be used. May be NULL. */
-  gboolean (*judge)(const MnkBackend *backend, const MnkJsonValue *root, GError **error);
+  gboolean (*judge)(const MnkService *service, const MnkJsonValue *root, GError **error);
   gboolean lists_models; /* the check asks for a list, which not every such service has */
   const char *key_hint, *model_hint; /* what to set */
 } MnkDialect;
@@ -78,7 +80,7 @@ typedef struct {
 extern const MnkDialect mnk_dialect_gemini, mnk_dialect_vertex, mnk_dialect_openai;
 
 /* Shared by gemini and vertex. */
-void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkBackend *backend, guint form);
+void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkService *service, guint form);
 gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **error);
 /* The base URL of Vertex at a location, or the one that the operator names. Caller frees. */
 char *mnk_vertex_base_url(const MnkSettings *settings, const char *location, GError **error);
@@ -93,11 +95,11 @@ gboolean mnk_service_name_is_valid(const char *name, gboolean paths);
 gboolean mnk_embeddings_read(const char *body, gsize length, guint n, GPtrArray *vectors,
                              GError **error);
 
-/* ---- A backend ---- */
+/* ---- A remote service as a backend ---- */
 
 typedef struct _MnkCall MnkCall;
 
-struct _MnkBackend {
+struct _MnkService {
   const MnkDialect *dialect;
   MnkRemote *remote;
   char *model;
@@ -126,7 +128,7 @@ struct _MnkBackend {
 };
 
 /* call.c */
-MnkCall *mnk_call_new(MnkBackend *backend, const MnkBatch *batch, MnkBackendDone done,
+MnkCall *mnk_call_new(MnkService *service, const MnkBatch *batch, MnkBackendDone done,
                       gpointer user);
 void mnk_call_free(MnkCall *call);
 gboolean mnk_call_is_of(const MnkCall *call, gpointer user);
@@ -134,13 +136,22 @@ gint64 mnk_call_deadline_us(const MnkCall *call);
 void mnk_call_start(MnkCall *call);
 /* Ends it later, without having sent anything. Takes the fault. */
 void mnk_call_refuse(MnkCall *call, MnkFault *fault);
-/* backend.c: the call is over and no longer the backend's. */
-void mnk_backend_forget(MnkBackend *backend, MnkCall *call);
-/* check.c: nothing is asked until a check succeeds. */
-void mnk_backend_set_lasting(MnkBackend *backend, const MnkFault *fault);
+/* service.c */
+extern const MnkBackendClass mnk_service_class;
+/* As mnk_backend_new. */
+gboolean mnk_service_new(const MnkSettings *settings, MnkHttpClient *client, MnkService **out,
+                         GError **error);
+void mnk_service_free(MnkService *service);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkService, mnk_service_free)
+/* The call is over and no longer the service's. */
+void mnk_service_forget(MnkService *service, MnkCall *call);
+/* check.c */
+void mnk_service_check(MnkService *service, MnkBackendChecked done, gpointer user);
+/* Nothing is asked until a check succeeds. */
+void mnk_service_set_lasting(MnkService *service, const MnkFault *fault);
 /* A lasting fault with what to do about it; caller frees. */
-MnkFault *mnk_backend_explain(const MnkBackend *backend, const MnkFault *fault);
-GArray *mnk_backend_checkers_new(void);
-void mnk_backend_stop_checks(MnkBackend *backend);
+MnkFault *mnk_service_explain(const MnkService *service, const MnkFault *fault);
+GArray *mnk_service_checkers_new(void);
+void mnk_service_stop_checks(MnkService *service);
 
 #endif

@@ -81,28 +81,28 @@ static char *model_path(const char *model, const char *project, const char *loca
                          strchr(model, '/') ? "" : "publishers/google/models/", model);
 }
 
-static gboolean configure(MnkBackend *backend, const MnkSettings *settings, GError **error) {
+static gboolean configure(MnkService *service, const MnkSettings *settings, GError **error) {
   const char *location = mnk_settings_string(settings, MNK_OPT_VERTEX_LOCATION);
   const char *model = mnk_settings_string(settings, MNK_OPT_MODEL);
   g_autofree char *project = NULL;
   g_autofree char *base = mnk_vertex_base_url(settings, location, error);
   if (!base)
     return FALSE;
-  backend->auth = mnk_vertex_auth(settings, &backend->reach, &project, error);
-  if (!backend->auth || !take_project(settings, &project, error))
+  service->auth = mnk_vertex_auth(settings, &service->reach, &project, error);
+  if (!service->auth || !take_project(settings, &project, error))
     return FALSE;
-  backend->model = g_strdup(model ? model : MNK_GEMINI_MODEL);
-  if (!mnk_service_name_is_valid(backend->model, TRUE)) {
+  service->model = g_strdup(model ? model : MNK_GEMINI_MODEL);
+  if (!mnk_service_name_is_valid(service->model, TRUE)) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG,
                 "--model: a Vertex model's name has letters, digits and -._:@/ alone");
     return FALSE;
   }
-  g_autofree char *path = model_path(backend->model, project, location);
-  backend->caption_url = g_strdup_printf("%s/v1/%s:generateContent", base, path);
+  g_autofree char *path = model_path(service->model, project, location);
+  service->caption_url = g_strdup_printf("%s/v1/%s:generateContent", base, path);
   /* Counting tokens asks for the same project, place, model and permission, and costs nothing. */
-  backend->check_method = "POST";
-  backend->check_url = g_strdup_printf("%s/v1/%s:countTokens", base, path);
-  backend->check_body =
+  service->check_method = "POST";
+  service->check_url = g_strdup_printf("%s/v1/%s:countTokens", base, path);
+  service->check_body =
       g_strdup("{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"a\"}]}]}");
   return TRUE;
 }
