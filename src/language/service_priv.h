@@ -137,21 +137,21 @@ void mnk_call_start(MnkCall *call);
 /* Ends it later, without having sent anything. Takes the fault. */
 void mnk_call_refuse(MnkCall *call, MnkFault *fault);
 /* service.c */
-extern const MnkBackendClass mnk_service_class;
+extern const MnkBackendClass mnk_remote_class;
 /* As mnk_backend_new. */
-gboolean mnk_service_new(const MnkSettings *settings, MnkHttpClient *client, MnkService **out,
-                         GError **error);
-void mnk_service_free(MnkService *service);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkService, mnk_service_free)
+gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkService **out,
+                        GError **error);
+void mnk_remote_free(MnkService *service);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkService, mnk_remote_free)
 /* The call is over and no longer the service's. */
-void mnk_service_forget(MnkService *service, MnkCall *call);
+void mnk_remote_forget(MnkService *service, MnkCall *call);
 /* check.c */
-void mnk_service_check(MnkService *service, MnkBackendChecked done, gpointer user);
+void mnk_remote_check(MnkService *service, MnkBackendChecked done, gpointer user);
 /* Nothing is asked until a check succeeds. */
-void mnk_service_set_lasting(MnkService *service, const MnkFault *fault);
+void mnk_remote_set_lasting(MnkService *service, const MnkFault *fault);
 /* A lasting fault with what to do about it; caller frees. */
-MnkFault *mnk_service_explain(const MnkService *service, const MnkFault *fault);
-GArray *mnk_service_checkers_new(void);
-void mnk_service_stop_checks(MnkService *service);
+MnkFault *mnk_remote_explain(const MnkService *service, const MnkFault *fault);
+GArray *mnk_remote_checkers_new(void);
+void mnk_remote_stop_checks(MnkService *service);
 
 #endif
