@@ -8,7 +8,7 @@ struct _MnkBackend {
 
 gboolean mnk_backend_new(const MnkSettings *settings, MnkHttpClient *client, MnkBackend **out,
                          GError **error) {
-  MnkService *service = NULL;
+  MnkRemoteBackend *service = NULL;
   *out = NULL;
   if (!mnk_remote_new(settings, client, &service, error))
     return FALSE;

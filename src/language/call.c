@@ -7,7 +7,7 @@ typedef enum { OUTCOME_OK, OUTCOME_FAILED, OUTCOME_STALE, OUTCOME_REFUSED } Outc
 static const char *const outcome_names[] = {"ok", "failed", "stale", "refused"};
 
 struct _MnkCall {
-  MnkService *service;
+  MnkRemoteBackend *service;
   MnkBatch *batch;
   MnkBackendDone done;
   gpointer user;
@@ -63,7 +63,7 @@ static void count_outcome(const MnkCall *call, Outcome outcome) {
 /* The callback comes last: it may free the backend. */
 static void end_call(MnkCall *call, Outcome outcome, MnkBackendAnswer *answer,
                      const GError *error) {
-  MnkService *service = call->service;
+  MnkRemoteBackend *service = call->service;
   MnkBackendDone done = call->done;
   gpointer user = call->user;
   count_outcome(call, outcome);
@@ -83,7 +83,7 @@ static void fail(MnkCall *call, Outcome outcome, const MnkFault *fault) {
 
 /* Takes the events. */
 static void succeed(MnkCall *call, GPtrArray *events) {
-  MnkService *service = call->service;
+  MnkRemoteBackend *service = call->service;
   g_autoptr(GPtrArray) owned = events;
   gboolean named = call->reply.model && *call->reply.model;
   g_autofree char *model = g_strdup(named ? call->reply.model : service->model);
@@ -135,7 +135,7 @@ static gboolean accept_reply(GBytes *body, gpointer user, GError **error) {
 }
 
 static void judge_answer(MnkCall *call) {
-  MnkService *service = call->service;
+  MnkRemoteBackend *service = call->service;
   count_tokens(call);
   if (call->reply.blocked) {
     mnk_breaker_good(&service->remote->breaker);
@@ -171,7 +171,7 @@ static void judge_answer(MnkCall *call) {
 
 /* TRUE: the service may take the same in another form, and is asked. */
 static gboolean try_weaker(MnkCall *call, const MnkFault *fault) {
-  MnkService *service = call->service;
+  MnkRemoteBackend *service = call->service;
   if (fault->status != 400 || service->form_proven || !service->dialect->weaken ||
       !service->dialect->weaken(fault->message, &call->form))
     return FALSE;
@@ -204,7 +204,7 @@ static void on_exchanged(const MnkFault *fault, guint attempts, gpointer user) {
 }
 
 static void send_prompt(MnkCall *call) {
-  MnkService *service = call->service;
+  MnkRemoteBackend *service = call->service;
   GString *text = g_string_new(NULL);
   service->dialect->write(text, call->prompt, service, call->form);
   g_autoptr(GBytes) body = g_string_free_to_bytes(text);
@@ -242,7 +242,7 @@ void mnk_call_refuse(MnkCall *call, MnkFault *fault) {
   call->timer = mnk_timer_new(0, on_refused, call);
 }
 
-MnkCall *mnk_call_new(MnkService *service, const MnkBatch *batch, MnkBackendDone done,
+MnkCall *mnk_call_new(MnkRemoteBackend *service, const MnkBatch *batch, MnkBackendDone done,
                       gpointer user) {
   MnkCall *call = g_new0(MnkCall, 1);
   gint64 now_us = g_get_monotonic_time();

@@ -11,7 +11,7 @@ typedef struct {
 
 /* ---- Faults that last ---- */
 
-MnkFault *mnk_remote_explain(const MnkService *service, const MnkFault *fault) {
+MnkFault *mnk_remote_explain(const MnkRemoteBackend *service, const MnkFault *fault) {
   const MnkDialect *dialect = service->dialect;
   const char *name = dialect->name;
   MnkFault *explained;
@@ -37,18 +37,18 @@ MnkFault *mnk_remote_explain(const MnkService *service, const MnkFault *fault) {
 }
 
 static gboolean on_probe(gpointer user) {
-  MnkService *service = user;
+  MnkRemoteBackend *service = user;
   mnk_timer_clear(&service->probe);
   mnk_remote_check(service, NULL, NULL);
   return G_SOURCE_REMOVE;
 }
 
-static void probe_later(MnkService *service) {
+static void probe_later(MnkRemoteBackend *service) {
   mnk_timer_clear(&service->probe);
   service->probe = mnk_timer_new(service->remote->config.probe_ms, on_probe, service);
 }
 
-void mnk_remote_set_lasting(MnkService *service, const MnkFault *fault) {
+void mnk_remote_set_lasting(MnkRemoteBackend *service, const MnkFault *fault) {
   MnkRemote *remote = service->remote;
   if (!remote->lasting)
     mnk_warning("language", NULL, "event=backend-down backend=%s fault=\"%s\"",
@@ -58,7 +58,7 @@ void mnk_remote_set_lasting(MnkService *service, const MnkFault *fault) {
   probe_later(service);
 }
 
-static void set_well(MnkService *service) {
+static void set_well(MnkRemoteBackend *service) {
   if (service->remote->lasting)
     mnk_warning("language", NULL, "event=backend-up backend=%s", service->dialect->name);
   g_clear_pointer(&service->remote->lasting, mnk_fault_free);
@@ -69,7 +69,7 @@ static void set_well(MnkService *service) {
 
 /* ---- The check ---- */
 
-static void tell_checkers(MnkService *service, const GError *error) {
+static void tell_checkers(MnkRemoteBackend *service, const GError *error) {
   g_autoptr(GArray) checkers = service->checkers;
   gboolean gone = FALSE;
   service->checkers = g_array_new(FALSE, FALSE, sizeof(Checker));
@@ -84,7 +84,7 @@ static void tell_checkers(MnkService *service, const GError *error) {
 }
 
 static gboolean accept_check(GBytes *body, gpointer user, GError **error) {
-  MnkService *service = user;
+  MnkRemoteBackend *service = user;
   const MnkDialect *dialect = service->dialect;
   gsize length = 0;
   const char *text = g_bytes_get_data(body, &length);
@@ -99,7 +99,7 @@ static gboolean accept_check(GBytes *body, gpointer user, GError **error) {
 }
 
 /* The fault that lasts until somebody changes something, or NULL. */
-static MnkFault *lasting_fault(MnkService *service, const MnkFault *fault) {
+static MnkFault *lasting_fault(MnkRemoteBackend *service, const MnkFault *fault) {
   if (service->judged)
     return mnk_fault_new(MNK_FAULT_LASTING, MNK_ERROR_CONFIG, "%s", service->judged->message);
   if (!fault || fault->kind == MNK_FAULT_PASSING || fault->status == 0)
@@ -110,13 +110,13 @@ static MnkFault *lasting_fault(MnkService *service, const MnkFault *fault) {
   return mnk_remote_explain(service, fault);
 }
 
-static gboolean is_well(const MnkService *service, const MnkFault *fault) {
+static gboolean is_well(const MnkRemoteBackend *service, const MnkFault *fault) {
   return !fault || (service->dialect->lists_models &&
                     (fault->status == 404 || fault->status == 405 || fault->status == 501));
 }
 
 static void on_checked(const MnkFault *fault, guint attempts, gpointer user) {
-  MnkService *service = user;
+  MnkRemoteBackend *service = user;
   g_autoptr(MnkFault) lasting = lasting_fault(service, fault);
   g_autoptr(GError) error = NULL;
   service->checking = NULL;
@@ -135,7 +135,7 @@ static void on_checked(const MnkFault *fault, guint attempts, gpointer user) {
   tell_checkers(service, error);
 }
 
-void mnk_remote_check(MnkService *service, MnkBackendChecked done, gpointer user) {
+void mnk_remote_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointer user) {
   const MnkRemoteConfig *config = &service->remote->config;
   Checker checker = {done, user};
   g_array_append_val(service->checkers, checker);
@@ -156,7 +156,7 @@ void mnk_remote_check(MnkService *service, MnkBackendChecked done, gpointer user
   service->checking = mnk_exchange_start(service->remote, &exchange);
 }
 
-void mnk_remote_stop_checks(MnkService *service) {
+void mnk_remote_stop_checks(MnkRemoteBackend *service) {
   if (service->gone)
     *service->gone = TRUE;
   mnk_exchange_cancel(service->checking);

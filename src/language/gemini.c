@@ -7,7 +7,7 @@ static gboolean is_configured(const MnkSettings *settings) {
   return mnk_settings_string(settings, MNK_OPT_GEMINI_API_KEY) != NULL;
 }
 
-static gboolean take_model(MnkService *service, const MnkSettings *settings, GError **error) {
+static gboolean take_model(MnkRemoteBackend *service, const MnkSettings *settings, GError **error) {
   const char *model = mnk_settings_string(settings, MNK_OPT_MODEL);
   service->model = g_strdup(model ? model : MNK_GEMINI_MODEL);
   if (mnk_service_name_is_valid(service->model, TRUE))
@@ -17,7 +17,7 @@ static gboolean take_model(MnkService *service, const MnkSettings *settings, GEr
   return FALSE;
 }
 
-static gboolean configure(MnkService *service, const MnkSettings *settings, GError **error) {
+static gboolean configure(MnkRemoteBackend *service, const MnkSettings *settings, GError **error) {
   const char *key = mnk_settings_string(settings, MNK_OPT_GEMINI_API_KEY);
   if (!key) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG,
@@ -42,7 +42,7 @@ static gboolean configure(MnkService *service, const MnkSettings *settings, GErr
   return TRUE;
 }
 
-static gboolean judge(const MnkService *service, const MnkJsonValue *root, GError **error) {
+static gboolean judge(const MnkRemoteBackend *service, const MnkJsonValue *root, GError **error) {
   const MnkJsonValue *methods = mnk_json_get(root, "supportedGenerationMethods");
   if (mnk_json_type(methods) != MNK_JSON_ARRAY)
     return TRUE;

@@ -29,7 +29,7 @@ static void write_generation(MnkJsonWriter *w, const MnkPrompt *prompt) {
   mnk_json_end_object(w);
 }
 
-void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkService *service,
+void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service,
                       guint form) {
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);

@@ -20,7 +20,7 @@ static gboolean is_configured(const MnkSettings *settings) {
          mnk_settings_string(settings, MNK_OPT_MODEL);
 }
 
-static gboolean configure(MnkService *service, const MnkSettings *settings, GError **error) {
+static gboolean configure(MnkRemoteBackend *service, const MnkSettings *settings, GError **error) {
   const char *url = mnk_settings_string(settings, MNK_OPT_OPENAI_URL);
   const char *model = mnk_settings_string(settings, MNK_OPT_MODEL);
   if (!url || !model) {
@@ -92,7 +92,7 @@ static void write_format(MnkJsonWriter *w, guint n_frames, guint format) {
   mnk_json_end_object(w);
 }
 
-static void write_request(GString *out, const MnkPrompt *prompt, const MnkService *service,
+static void write_request(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service,
                           guint form) {
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);
@@ -170,7 +170,7 @@ static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **e
 /* ---- The check ---- */
 
 /* A service that lists models, but not this one, may still know it by an alias. */
-static gboolean judge(const MnkService *service, const MnkJsonValue *root, GError **error) {
+static gboolean judge(const MnkRemoteBackend *service, const MnkJsonValue *root, GError **error) {
   const MnkJsonValue *list = mnk_json_get(root, "data");
   if (mnk_json_size(list) == 0)
     return TRUE;

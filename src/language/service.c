@@ -22,7 +22,7 @@ static const MnkDialect *choose_dialect(const MnkSettings *settings) {
   return NULL;
 }
 
-static gboolean read_wish(MnkService *service, const MnkSettings *settings, GError **error) {
+static gboolean read_wish(MnkRemoteBackend *service, const MnkSettings *settings, GError **error) {
   const char *wish = mnk_settings_string(settings, MNK_OPT_PROMPT);
   const char *path = mnk_settings_string(settings, MNK_OPT_PROMPT_FILE);
   service->limits.wish = "";
@@ -45,7 +45,7 @@ static gboolean read_wish(MnkService *service, const MnkSettings *settings, GErr
   return TRUE;
 }
 
-static void read_limits(MnkService *service, const MnkSettings *settings) {
+static void read_limits(MnkRemoteBackend *service, const MnkSettings *settings) {
   service->limits.images_max = (guint)mnk_settings_int(settings, MNK_OPT_BACKEND_IMAGES);
   service->limits.body_max = (gsize)mnk_settings_int(settings, MNK_OPT_BACKEND_BODY);
   service->limits.tokens_max = (guint)mnk_settings_int(settings, MNK_OPT_BACKEND_TOKENS);
@@ -64,7 +64,7 @@ static gboolean is_named_by_operator(const MnkSettings *settings, const MnkDiale
 }
 
 /* A key over plain HTTP can be read on the way; on this machine there is no way. */
-static void warn_of_plain_key(const MnkService *service) {
+static void warn_of_plain_key(const MnkRemoteBackend *service) {
   g_autoptr(MnkUrl) url = mnk_url_parse(service->caption_url, NULL);
   if (!url || !g_str_equal(url->scheme, "http") || !mnk_oauth_has_secret(service->auth) ||
       g_str_equal(url->host, "localhost") || g_str_equal(url->host, "::1") ||
@@ -74,8 +74,8 @@ static void warn_of_plain_key(const MnkService *service) {
               service->dialect->name, url->host);
 }
 
-static gboolean configure(MnkService *service, const MnkSettings *settings, MnkHttpClient *client,
-                          GError **error) {
+static gboolean configure(MnkRemoteBackend *service, const MnkSettings *settings,
+                          MnkHttpClient *client, GError **error) {
   const MnkDialect *dialect = service->dialect;
   MnkRemoteConfig config = {.name = dialect->name, .client = client};
   mnk_remote_read_config(&config, settings);
@@ -93,13 +93,13 @@ static gboolean configure(MnkService *service, const MnkSettings *settings, MnkH
   return TRUE;
 }
 
-gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkService **out,
+gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkRemoteBackend **out,
                         GError **error) {
   *out = NULL;
   const MnkDialect *dialect = choose_dialect(settings);
   if (!dialect)
     return TRUE;
-  g_autoptr(MnkService) service = g_new0(MnkService, 1);
+  g_autoptr(MnkRemoteBackend) service = g_new0(MnkRemoteBackend, 1);
   service->dialect = dialect;
   service->active = g_ptr_array_new();
   service->checkers = mnk_remote_checkers_new();
@@ -113,7 +113,7 @@ static void free_call(gpointer call) {
   mnk_call_free(call);
 }
 
-void mnk_remote_free(MnkService *service) {
+void mnk_remote_free(MnkRemoteBackend *service) {
   if (!service)
     return;
   mnk_remote_stop_checks(service);
@@ -135,17 +135,17 @@ void mnk_remote_free(MnkService *service) {
 /* ---- What is known of it ---- */
 
 static const char *model(gpointer self) {
-  const MnkService *service = self;
+  const MnkRemoteBackend *service = self;
   return service->model;
 }
 
 static guint images_max(gpointer self) {
-  const MnkService *service = self;
+  const MnkRemoteBackend *service = self;
   return service->limits.images_max;
 }
 
 static MnkBackendState state(gpointer self) {
-  const MnkService *service = self;
+  const MnkRemoteBackend *service = self;
   const MnkRemote *remote = service->remote;
   if (remote->lasting || mnk_breaker_is_open(&remote->breaker, g_get_monotonic_time()))
     return MNK_BACKEND_DOWN;
@@ -155,7 +155,7 @@ static MnkBackendState state(gpointer self) {
 }
 
 static const char *detail(gpointer self) {
-  const MnkService *service = self;
+  const MnkRemoteBackend *service = self;
   const MnkRemote *remote = service->remote;
   if (remote->lasting)
     return remote->lasting->message;
@@ -163,7 +163,7 @@ static const char *detail(gpointer self) {
 }
 
 static void counters(gpointer self, MnkBackendCounters *out) {
-  const MnkService *service = self;
+  const MnkRemoteBackend *service = self;
   *out = service->counters;
 }
 
@@ -171,13 +171,13 @@ static void counters(gpointer self, MnkBackendCounters *out) {
 
 static gboolean on_pump(gpointer user);
 
-static void pump_after(MnkService *service, gint64 delay_ms) {
+static void pump_after(MnkRemoteBackend *service, gint64 delay_ms) {
   mnk_timer_clear(&service->pump);
   service->pump = mnk_timer_new(delay_ms, on_pump, service);
 }
 
 /* Why a call whose turn it is gets none; NULL: it may go, or wait. */
-static MnkFault *refusal(const MnkService *service, const MnkCall *call, gint64 now_us) {
+static MnkFault *refusal(const MnkRemoteBackend *service, const MnkCall *call, gint64 now_us) {
   const MnkRemote *remote = service->remote;
   MnkFault *fault = NULL;
   if (remote->lasting)
@@ -196,7 +196,7 @@ static MnkFault *refusal(const MnkService *service, const MnkCall *call, gint64 
 }
 
 static gboolean on_pump(gpointer user) {
-  MnkService *service = user;
+  MnkRemoteBackend *service = user;
   mnk_timer_clear(&service->pump);
   gint64 now_us = g_get_monotonic_time();
   while (!g_queue_is_empty(&service->waiting)) {
@@ -219,14 +219,14 @@ static gboolean on_pump(gpointer user) {
   return G_SOURCE_REMOVE;
 }
 
-void mnk_remote_forget(MnkService *service, MnkCall *call) {
+void mnk_remote_forget(MnkRemoteBackend *service, MnkCall *call) {
   if (!g_ptr_array_remove_fast(service->active, call) && !g_queue_remove(&service->waiting, call))
     g_queue_remove(&service->ending, call);
   pump_after(service, 0);
 }
 
 static void caption(gpointer self, const MnkBatch *batch, MnkBackendDone done, gpointer user) {
-  MnkService *service = self;
+  MnkRemoteBackend *service = self;
   MnkCall *call = mnk_call_new(service, batch, done, user);
   service->counters.calls++;
   if (g_queue_get_length(&service->waiting) >= WAITING_PER_CALL * service->calls_max) {
@@ -255,7 +255,7 @@ static void cancel_queued(GQueue *queue, gpointer user) {
 }
 
 static void cancel(gpointer self, gpointer user) {
-  MnkService *service = self;
+  MnkRemoteBackend *service = self;
   cancel_queued(&service->waiting, user);
   cancel_queued(&service->ending, user);
   for (guint i = service->active->len; i > 0; i--) {

@@ -57,22 +57,22 @@ typedef struct {
 void mnk_reply_clear(MnkReply *reply);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MnkReply, mnk_reply_clear)
 
-typedef struct _MnkService MnkService;
+typedef struct _MnkService MnkRemoteBackend;
 
 typedef struct {
   const char *name;
   /* For MNK_BACKEND "auto". */
   gboolean (*is_configured)(const MnkSettings *settings);
   /* Fills the dialect's part of the service (URLs, model, key); policy is made already. */
-  gboolean (*configure)(MnkService *service, const MnkSettings *settings, GError **error);
+  gboolean (*configure)(MnkRemoteBackend *service, const MnkSettings *settings, GError **error);
   /* form: 0 is the strictest wording of a request. */
-  void (*write)(GString *out, const MnkPrompt *prompt, const MnkService *service, guint form);
+  void (*write)(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service, guint form);
   /* FALSE: this is no reply of such a service. Pure. */
   gboolean (*read)(const MnkJsonValue *root, MnkReply *reply, GError **error);
   /* The next form to try after HTTP 400 with this message; FALSE: none. May be NULL. */
   gboolean (*weaken)(const char *message, guint *form);
   /* Judges the reply to the check; FALSE: the model cannot be used. May be NULL. */
-  gboolean (*judge)(const MnkService *service, const MnkJsonValue *root, GError **error);
+  gboolean (*judge)(const MnkRemoteBackend *service, const MnkJsonValue *root, GError **error);
   gboolean lists_models; /* the check asks for a list, which not every such service has */
   const char *key_hint, *model_hint; /* what to set */
 } MnkDialect;
@@ -80,7 +80,8 @@ typedef struct {
 extern const MnkDialect mnk_dialect_gemini, mnk_dialect_vertex, mnk_dialect_openai;
 
 /* Shared by gemini and vertex. */
-void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkService *service, guint form);
+void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service,
+                      guint form);
 gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **error);
 /* The base URL of Vertex at a location, or the one that the operator names. Caller frees. */
 char *mnk_vertex_base_url(const MnkSettings *settings, const char *location, GError **error);
@@ -128,7 +129,7 @@ struct _MnkService {
 };
 
 /* call.c */
-MnkCall *mnk_call_new(MnkService *service, const MnkBatch *batch, MnkBackendDone done,
+MnkCall *mnk_call_new(MnkRemoteBackend *service, const MnkBatch *batch, MnkBackendDone done,
                       gpointer user);
 void mnk_call_free(MnkCall *call);
 gboolean mnk_call_is_of(const MnkCall *call, gpointer user);
@@ -139,19 +140,19 @@ void mnk_call_refuse(MnkCall *call, MnkFault *fault);
 /* service.c */
 extern const MnkBackendClass mnk_remote_class;
 /* As mnk_backend_new. */
-gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkService **out,
+gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkRemoteBackend **out,
                         GError **error);
-void mnk_remote_free(MnkService *service);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkService, mnk_remote_free)
+void mnk_remote_free(MnkRemoteBackend *service);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkRemoteBackend, mnk_remote_free)
 /* The call is over and no longer the service's. */
-void mnk_remote_forget(MnkService *service, MnkCall *call);
+void mnk_remote_forget(MnkRemoteBackend *service, MnkCall *call);
 /* check.c */
-void mnk_remote_check(MnkService *service, MnkBackendChecked done, gpointer user);
+void mnk_remote_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointer user);
 /* Nothing is asked until a check succeeds. */
-void mnk_remote_set_lasting(MnkService *service, const MnkFault *fault);
+void mnk_remote_set_lasting(MnkRemoteBackend *service, const MnkFault *fault);
 /* A lasting fault with what to do about it; caller frees. */
-MnkFault *mnk_remote_explain(const MnkService *service, const MnkFault *fault);
+MnkFault *mnk_remote_explain(const MnkRemoteBackend *service, const MnkFault *fault);
 GArray *mnk_remote_checkers_new(void);
-void mnk_remote_stop_checks(MnkService *service);
+void mnk_remote_stop_checks(MnkRemoteBackend *service);
 
 #endif

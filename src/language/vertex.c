@@ -81,7 +81,7 @@ static char *model_path(const char *model, const char *project, const char *loca
                          strchr(model, '/') ? "" : "publishers/google/models/", model);
 }
 
-static gboolean configure(MnkService *service, const MnkSettings *settings, GError **error) {
+static gboolean configure(MnkRemoteBackend *service, const MnkSettings *settings, GError **error) {
   const char *location = mnk_settings_string(settings, MNK_OPT_VERTEX_LOCATION);
   const char *model = mnk_settings_string(settings, MNK_OPT_MODEL);
   g_autofree char *project = NULL;
