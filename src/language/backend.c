@@ -10,11 +10,11 @@ gboolean mnk_backend_new(const MnkSettings *settings, MnkHttpClient *client, Mnk
                          GError **error) {
   MnkRemoteBackend *service = NULL;
   *out = NULL;
-  if (!mnk_remote_new(settings, client, &service, error))
+  if (!mnk_remote_backend_new(settings, client, &service, error))
     return FALSE;
   if (!service)
     return TRUE;
-  MnkBackendClass klass = mnk_remote_class;
+  MnkBackendClass klass = mnk_remote_backend_class;
   klass.name = service->dialect->name;
   *out = mnk_backend_new_own(&klass, service);
   return TRUE;

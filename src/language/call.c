@@ -67,7 +67,7 @@ static void end_call(MnkCall *call, Outcome outcome, MnkBackendAnswer *answer,
   MnkBackendDone done = call->done;
   gpointer user = call->user;
   count_outcome(call, outcome);
-  mnk_remote_forget(service, call);
+  mnk_remote_backend_forget(service, call);
   mnk_call_free(call);
   done(answer, error, user);
 }
@@ -198,8 +198,8 @@ static void on_exchanged(const MnkFault *fault, guint attempts, gpointer user) {
     fail(call, fault->refused ? OUTCOME_REFUSED : OUTCOME_FAILED, fault);
     return;
   }
-  g_autoptr(MnkFault) explained = mnk_remote_explain(call->service, fault);
-  mnk_remote_set_lasting(call->service, explained);
+  g_autoptr(MnkFault) explained = mnk_remote_backend_explain(call->service, fault);
+  mnk_remote_backend_set_lasting(call->service, explained);
   fail(call, OUTCOME_FAILED, explained);
 }
 

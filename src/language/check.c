@@ -11,7 +11,7 @@ typedef struct {
 
 /* ---- Faults that last ---- */
 
-MnkFault *mnk_remote_explain(const MnkRemoteBackend *service, const MnkFault *fault) {
+MnkFault *mnk_remote_backend_explain(const MnkRemoteBackend *service, const MnkFault *fault) {
   const MnkDialect *dialect = service->dialect;
   const char *name = dialect->name;
   MnkFault *explained;
@@ -39,7 +39,7 @@ MnkFault *mnk_remote_explain(const MnkRemoteBackend *service, const MnkFault *fa
 static gboolean on_probe(gpointer user) {
   MnkRemoteBackend *service = user;
   mnk_timer_clear(&service->probe);
-  mnk_remote_check(service, NULL, NULL);
+  mnk_remote_backend_check(service, NULL, NULL);
   return G_SOURCE_REMOVE;
 }
 
@@ -48,7 +48,7 @@ static void probe_later(MnkRemoteBackend *service) {
   service->probe = mnk_timer_new(service->remote->config.probe_ms, on_probe, service);
 }
 
-void mnk_remote_set_lasting(MnkRemoteBackend *service, const MnkFault *fault) {
+void mnk_remote_backend_set_lasting(MnkRemoteBackend *service, const MnkFault *fault) {
   MnkRemote *remote = service->remote;
   if (!remote->lasting)
     mnk_warning("language", NULL, "event=backend-down backend=%s fault=\"%s\"",
@@ -107,7 +107,7 @@ static MnkFault *lasting_fault(MnkRemoteBackend *service, const MnkFault *fault)
   /* A service without a list of models may be as good as any. */
   if (service->dialect->lists_models && (fault->status == 404 || fault->status == 405))
     return NULL;
-  return mnk_remote_explain(service, fault);
+  return mnk_remote_backend_explain(service, fault);
 }
 
 static gboolean is_well(const MnkRemoteBackend *service, const MnkFault *fault) {
@@ -122,7 +122,7 @@ static void on_checked(const MnkFault *fault, guint attempts, gpointer user) {
   service->checking = NULL;
   g_clear_error(&service->judged);
   if (lasting) {
-    mnk_remote_set_lasting(service, lasting);
+    mnk_remote_backend_set_lasting(service, lasting);
     error = mnk_fault_to_error(lasting);
   } else if (is_well(service, fault)) {
     set_well(service);
@@ -135,7 +135,7 @@ static void on_checked(const MnkFault *fault, guint attempts, gpointer user) {
   tell_checkers(service, error);
 }
 
-void mnk_remote_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointer user) {
+void mnk_remote_backend_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointer user) {
   const MnkRemoteConfig *config = &service->remote->config;
   Checker checker = {done, user};
   g_array_append_val(service->checkers, checker);
@@ -156,7 +156,7 @@ void mnk_remote_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointe
   service->checking = mnk_exchange_start(service->remote, &exchange);
 }
 
-void mnk_remote_stop_checks(MnkRemoteBackend *service) {
+void mnk_remote_backend_stop_checks(MnkRemoteBackend *service) {
   if (service->gone)
     *service->gone = TRUE;
   mnk_exchange_cancel(service->checking);
@@ -165,6 +165,6 @@ void mnk_remote_stop_checks(MnkRemoteBackend *service) {
   g_array_unref(service->checkers);
 }
 
-GArray *mnk_remote_checkers_new(void) {
+GArray *mnk_remote_backend_checkers_new(void) {
   return g_array_new(FALSE, FALSE, sizeof(Checker));
 }

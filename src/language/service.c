@@ -93,8 +93,8 @@ static gboolean configure(MnkRemoteBackend *service, const MnkSettings *settings
   return TRUE;
 }
 
-gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkRemoteBackend **out,
-                        GError **error) {
+gboolean mnk_remote_backend_new(const MnkSettings *settings, MnkHttpClient *client,
+                                MnkRemoteBackend **out, GError **error) {
   *out = NULL;
   const MnkDialect *dialect = choose_dialect(settings);
   if (!dialect)
@@ -102,7 +102,7 @@ gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkR
   g_autoptr(MnkRemoteBackend) service = g_new0(MnkRemoteBackend, 1);
   service->dialect = dialect;
   service->active = g_ptr_array_new();
-  service->checkers = mnk_remote_checkers_new();
+  service->checkers = mnk_remote_backend_checkers_new();
   if (!configure(service, settings, client, error))
     return FALSE;
   *out = g_steal_pointer(&service);
@@ -113,10 +113,10 @@ static void free_call(gpointer call) {
   mnk_call_free(call);
 }
 
-void mnk_remote_free(MnkRemoteBackend *service) {
+void mnk_remote_backend_free(MnkRemoteBackend *service) {
   if (!service)
     return;
-  mnk_remote_stop_checks(service);
+  mnk_remote_backend_stop_checks(service);
   mnk_timer_clear(&service->pump);
   g_queue_clear_full(&service->waiting, free_call);
   g_queue_clear_full(&service->ending, free_call);
@@ -219,7 +219,7 @@ static gboolean on_pump(gpointer user) {
   return G_SOURCE_REMOVE;
 }
 
-void mnk_remote_forget(MnkRemoteBackend *service, MnkCall *call) {
+void mnk_remote_backend_forget(MnkRemoteBackend *service, MnkCall *call) {
   if (!g_ptr_array_remove_fast(service->active, call) && !g_queue_remove(&service->waiting, call))
     g_queue_remove(&service->ending, call);
   pump_after(service, 0);
@@ -271,15 +271,15 @@ static void cancel(gpointer self, gpointer user) {
 /* ---- The class ---- */
 
 static void check(gpointer self, MnkBackendChecked done, gpointer user) {
-  mnk_remote_check(self, done, user);
+  mnk_remote_backend_check(self, done, user);
 }
 
 static void free_service(gpointer self) {
-  mnk_remote_free(self);
+  mnk_remote_backend_free(self);
 }
 
 /* Its name is the dialect's. */
-const MnkBackendClass mnk_remote_class = {
+const MnkBackendClass mnk_remote_backend_class = {
     .caption = caption,
     .cancel = cancel,
     .check = check,

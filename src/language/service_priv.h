@@ -57,7 +57,7 @@ typedef struct {
 void mnk_reply_clear(MnkReply *reply);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MnkReply, mnk_reply_clear)
 
-typedef struct _MnkService MnkRemoteBackend;
+typedef struct _MnkRemoteBackend MnkRemoteBackend;
 
 typedef struct {
   const char *name;
@@ -100,7 +100,7 @@ gboolean mnk_embeddings_read(const char *body, gsize length, guint n, GPtrArray 
 
 typedef struct _MnkCall MnkCall;
 
-struct _MnkService {
+struct _MnkRemoteBackend {
   const MnkDialect *dialect;
   MnkRemote *remote;
   char *model;
@@ -138,21 +138,21 @@ void mnk_call_start(MnkCall *call);
 /* Ends it later, without having sent anything. Takes the fault. */
 void mnk_call_refuse(MnkCall *call, MnkFault *fault);
 /* service.c */
-extern const MnkBackendClass mnk_remote_class;
+extern const MnkBackendClass mnk_remote_backend_class;
 /* As mnk_backend_new. */
-gboolean mnk_remote_new(const MnkSettings *settings, MnkHttpClient *client, MnkRemoteBackend **out,
-                        GError **error);
-void mnk_remote_free(MnkRemoteBackend *service);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkRemoteBackend, mnk_remote_free)
+gboolean mnk_remote_backend_new(const MnkSettings *settings, MnkHttpClient *client,
+                                MnkRemoteBackend **out, GError **error);
+void mnk_remote_backend_free(MnkRemoteBackend *service);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkRemoteBackend, mnk_remote_backend_free)
 /* The call is over and no longer the service's. */
-void mnk_remote_forget(MnkRemoteBackend *service, MnkCall *call);
+void mnk_remote_backend_forget(MnkRemoteBackend *service, MnkCall *call);
 /* check.c */
-void mnk_remote_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointer user);
+void mnk_remote_backend_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointer user);
 /* Nothing is asked until a check succeeds. */
-void mnk_remote_set_lasting(MnkRemoteBackend *service, const MnkFault *fault);
+void mnk_remote_backend_set_lasting(MnkRemoteBackend *service, const MnkFault *fault);
 /* A lasting fault with what to do about it; caller frees. */
-MnkFault *mnk_remote_explain(const MnkRemoteBackend *service, const MnkFault *fault);
-GArray *mnk_remote_checkers_new(void);
-void mnk_remote_stop_checks(MnkRemoteBackend *service);
+MnkFault *mnk_remote_backend_explain(const MnkRemoteBackend *service, const MnkFault *fault);
+GArray *mnk_remote_backend_checkers_new(void);
+void mnk_remote_backend_stop_checks(MnkRemoteBackend *service);
 
 #endif
