@@ -19,6 +19,16 @@ typedef enum {
   MNK_MSG_INBOX, /* fd: the slots' memory that the server writes pushed frames to */
   MNK_MSG_FRAME, /* JSON: {"slot","length","pts_ms","arrival_us"}: a pushed JPEG */
   MNK_MSG_MARK,  /* JSON: {"number"}: answered when all that was sent before has been told */
+  /* ... to the model worker, whose HELLO, OPEN and SET have members of their own. number: of a
+   * call, which its answers repeat; places of bytes in an fd follow from the lengths */
+  MNK_MSG_CLIP,   /* JSON: {"number","frames":[{"pts_ms","length","cut"}]}: JPEGs for the tower; fd:
+                     their bytes */
+  MNK_MSG_ASK,    /* JSON: {"number", the members of MnkLocalQuestion} */
+  MNK_MSG_LIKELY, /* JSON: {"number","question","lang"} */
+  MNK_MSG_CAPTION, /* JSON: {"number","frames":[{"index","pts_ms"}], words of the batch}; after the
+                      clips with its frames */
+  MNK_MSG_SAVE,    /* JSON: {"number"}; fd: an empty memory file for the snapshot */
+  MNK_MSG_CANCEL,  /* JSON: {"number"} */
   /* worker -> server */
   MNK_MSG_READY = 64,  /* JSON: parts that work and faults */
   MNK_MSG_OPENED,      /* JSON: MnkSourceInfo */
@@ -31,6 +41,13 @@ typedef enum {
   MNK_MSG_PREVIEW,    /* JSON: as PICTURE: a picture for viewers */
   MNK_MSG_FRAME_FREE, /* JSON: {"slot"}: the pushed bytes have been copied out */
   MNK_MSG_MARKED,     /* JSON: {"number"} */
+  /* ... from the model worker */
+  MNK_MSG_CLIPPED, /* JSON: {"number","order","encoded":[bool per frame],"ms", the members of
+                      MnkLocalMemory}: a clip is done; order: clips of this stream so far */
+  MNK_MSG_PIECE,   /* JSON: {"number","text"} of an answer */
+  MNK_MSG_ANSWER,  /* JSON: {"number", an answer's members} or {"number","error":{"code","message"}}
+                    */
+  MNK_MSG_SAVED,   /* JSON: {"number","length","order"} or {"number","error"} */
 } MnkMessageType;
 gboolean mnk_message_type_is_known(guint type);
 
@@ -68,6 +85,33 @@ gboolean mnk_channel_send(MnkChannel *channel, MnkMessageType type, guint32 stre
  * closed; with MNK_ERROR_BAD_INPUT: not our protocol. An error stays: every later call repeats it.
  * One thread. */
 MnkMessage *mnk_channel_receive(MnkChannel *channel, int timeout_ms, GError **error);
+
+/* ---- Sending without waiting ----
+ *
+ * Outbox, for a worker's main thread: a thread of its own sends, and may wait for the server.
+ * Sender, for the server's main context: what the socket does not take goes out when it has room.
+ */
+
+typedef struct _MnkOutbox MnkOutbox;
+MnkOutbox *mnk_outbox_new(MnkChannel *channel);
+/* Sends what it still holds. */
+void mnk_outbox_free(MnkOutbox *outbox);
+/* Never waits. When the server has not read for thousands of messages, it is lost. */
+void mnk_outbox_send(MnkOutbox *outbox, MnkMessageType type, guint32 stream, const char *text,
+                     gsize length);
+
+typedef struct _MnkSender MnkSender;
+MnkSender *mnk_sender_new(void); /* for the thread-default main context */
+void mnk_sender_free(MnkSender *sender);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSender, mnk_sender_free)
+/* Sends to this channel (borrowed; NULL: to none) from now on; what waits is forgotten. */
+void mnk_sender_connect(MnkSender *sender, MnkChannel *channel);
+/* Takes fd (-1: none). Lost when there is no channel, or when thousands of messages wait. */
+void mnk_sender_post(MnkSender *sender, MnkMessageType type, guint32 stream, const char *text,
+                     gsize length, int fd);
+/* Now or not at all: FALSE when something waits, the socket is full, or there is no channel. */
+gboolean mnk_sender_try(MnkSender *sender, MnkMessageType type, guint32 stream, const char *text,
+                        gsize length);
 
 /* ---- Slots: fixed pieces of one memfd, sealed against resizing ----
  *

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 gboolean mnk_message_type_is_known(guint type) {
-  return (type >= MNK_MSG_HELLO && type <= MNK_MSG_MARK) ||
-         (type >= MNK_MSG_READY && type <= MNK_MSG_MARKED);
+  return (type >= MNK_MSG_HELLO && type <= MNK_MSG_CANCEL) ||
+         (type >= MNK_MSG_READY && type <= MNK_MSG_SAVED);
 }
 
 void mnk_message_free(MnkMessage *message) {

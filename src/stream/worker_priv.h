@@ -1,6 +1,6 @@
 /* The worker's half of a stream: what its files share.
  *
- *   worker.c  messages of the server          outbox.c  answers that nobody waits for
+ *   worker.c  messages of the server
  *   watch.c   a source's life and its gate    report.c, setup.c  contents of messages
  *   watch_read.c  a source that is read       turns.c   threads that serve all watches in turn
  *   watch_push.c  frames that are handed in   looker.c  the one perception
@@ -23,16 +23,6 @@
 #include "stream/stream_priv.h"
 
 typedef struct _MnkWatch MnkWatch;
-
-/* ---- outbox.c ---- */
-
-typedef struct _MnkOutbox MnkOutbox;
-MnkOutbox *mnk_outbox_new(MnkChannel *channel);
-/* Sends what it still holds. */
-void mnk_outbox_free(MnkOutbox *outbox);
-/* Never waits. When the server has not read for thousands of messages, it is lost. */
-void mnk_outbox_send(MnkOutbox *outbox, MnkMessageType type, guint32 stream, const char *text,
-                     gsize length);
 
 /* ---- turns.c ---- */
 

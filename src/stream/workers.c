@@ -5,14 +5,10 @@
  * come. */
 #include "stream/stream_priv.h"
 
-#include <glib-unix.h>
 #include <string.h>
 #include <unistd.h>
 
-enum {
-  MAX_PENDING = 8192, /* messages to one worker; beyond that it is as good as dead */
-  STOP_MS = 2000,
-};
+enum { STOP_MS = 2000 };
 
 /* A stream that was in hand in so many crashes within this time is not given to a worker again. */
 enum { CRASHES_MAX = 3 };
@@ -20,13 +16,6 @@ static const gint64 CRASHES_WITHIN_US = 60 * G_USEC_PER_SEC;
 
 typedef enum { LOCAL, CAMERA, NETWORK } ProcessKind;
 static const char *const KIND_NAMES[] = {"local", "camera", "network"};
-
-typedef struct {
-  MnkMessageType type;
-  guint32 stream;
-  GBytes *text;
-  int fd; /* -1: none; owned */
-} Pending;
 
 typedef struct {
   MnkWorkers *workers;
@@ -39,8 +28,7 @@ typedef struct {
   gboolean up;
   guint64 deaths;
   char *fault; /* what it says about missing parts; NULL: nothing */
-  GQueue *pending;
-  guint retry_source;
+  MnkSender *sender;
 } Process;
 
 struct _MnkWorkers {
@@ -61,60 +49,9 @@ struct _MnkLink {
 
 /* ---- sending ---- */
 
-static void pending_free(gpointer data) {
-  Pending *pending = data;
-  if (pending->fd >= 0)
-    close(pending->fd);
-  g_bytes_unref(pending->text);
-  g_free(pending);
-}
-
-static gboolean write_now(Process *process, MnkMessageType type, guint32 stream, const char *text,
-                          gsize length, int fd) {
-  MnkChannel *channel = mnk_supervisor_channel(process->supervisor);
-  g_autoptr(GError) error = NULL;
-  if (channel == NULL)
-    return FALSE;
-  /* any other failure is a peer that has gone: the supervisor sees it, too */
-  return mnk_channel_send(channel, type, stream, text, length, fd, 0, &error) ||
-         !g_error_matches(error, MNK_ERROR, MNK_ERROR_LIMIT);
-}
-
-static gboolean retry(int socket, GIOCondition condition, gpointer user) {
-  Process *process = user;
-  Pending *next;
-  while ((next = g_queue_peek_head(process->pending)) != NULL) {
-    gsize length;
-    const char *text = g_bytes_get_data(next->text, &length);
-    if (!write_now(process, next->type, next->stream, text, length, next->fd))
-      return G_SOURCE_CONTINUE;
-    pending_free(g_queue_pop_head(process->pending));
-  }
-  process->retry_source = 0;
-  return G_SOURCE_REMOVE;
-}
-
-static void forget_pending(Process *process) {
-  g_clear_handle_id(&process->retry_source, g_source_remove);
-  g_queue_clear_full(process->pending, pending_free);
-}
-
-/* Takes fd. */
 static void post(Process *process, MnkMessageType type, guint32 stream, const char *text,
                  gsize length, int fd) {
-  MnkChannel *channel = mnk_supervisor_channel(process->supervisor);
-  gboolean gone = channel == NULL || process->pending->length >= MAX_PENDING;
-  if (gone ||
-      (process->pending->length == 0 && write_now(process, type, stream, text, length, fd))) {
-    if (fd >= 0)
-      close(fd);
-    return;
-  }
-  Pending *pending = g_new(Pending, 1);
-  *pending = (Pending){type, stream, g_bytes_new(text, length), fd};
-  g_queue_push_tail(process->pending, pending);
-  if (process->retry_source == 0)
-    process->retry_source = g_unix_fd_add(mnk_channel_fd(channel), G_IO_OUT, retry, process);
+  mnk_sender_post(process->sender, type, stream, text, length, fd);
 }
 
 static void post_slot(Process *process, MnkMessageType type, guint slot) {
@@ -161,7 +98,7 @@ static void on_started(MnkChannel *channel, guint attempt, gpointer user) {
     mnk_warning("ipc", NULL, "event=worker-started kind=%s attempt=%u", KIND_NAMES[process->kind],
                 attempt);
   process->up = TRUE;
-  forget_pending(process);
+  mnk_sender_connect(process->sender, channel);
   say_hello(process);
   g_autoptr(GArray) list = numbers(process);
   for (guint i = 0; i < list->len; i++) {
@@ -243,7 +180,7 @@ static void process_free(gpointer data) {
   Process *process = data;
   GHashTableIter iter;
   gpointer link;
-  forget_pending(process);
+  mnk_sender_free(process->sender);
   mnk_supervisor_stop(process->supervisor, process->up ? STOP_MS : 0);
   mnk_supervisor_free(process->supervisor);
   g_hash_table_iter_init(&iter, process->links);
@@ -252,7 +189,6 @@ static void process_free(gpointer data) {
   g_hash_table_unref(process->links);
   mnk_slots_free(process->slots);
   mnk_slots_free(process->inbox);
-  g_queue_free(process->pending);
   g_free(process->device);
   g_free(process->fault);
   g_free(process);
@@ -277,7 +213,7 @@ static void on_died(const char *why, gboolean given_up, gpointer user) {
   MnkLink *guilty = culprit(process);
   process->deaths++;
   process->up = FALSE;
-  forget_pending(process);
+  mnk_sender_connect(process->sender, NULL);
   free_inbox(process);
   mnk_warning("ipc", NULL, "event=worker-died kind=%s reason=\"%s\" given_up=%d streams=%u",
               KIND_NAMES[process->kind], why, given_up, g_hash_table_size(process->links));
@@ -313,7 +249,7 @@ static Process *process_new(MnkWorkers *workers, ProcessKind kind, const char *d
   process->kind = kind;
   process->device = g_strdup(device);
   process->links = g_hash_table_new(NULL, NULL);
-  process->pending = g_queue_new();
+  process->sender = mnk_sender_new();
   process->supervisor = mnk_supervisor_new(&config, &EVENTS, process);
   process->slots = mnk_slots_new(MNK_SLOTS, MNK_SLOT_SIZE, error);
   if (process->slots != NULL)
@@ -444,7 +380,7 @@ GPid mnk_link_pid(const MnkLink *link) {
 gboolean mnk_link_push(MnkLink *link, const guint8 *jpeg, gsize length, gint64 pts_ms,
                        gint64 arrival_us) {
   Process *process = link->process;
-  if (!mnk_link_is_up(link) || process->pending->length > 0 || length > MNK_INBOX_SLOT_SIZE)
+  if (!mnk_link_is_up(link) || length > MNK_INBOX_SLOT_SIZE)
     return FALSE;
   int slot = mnk_slots_acquire(process->inbox);
   if (slot < 0)
@@ -455,7 +391,7 @@ gboolean mnk_link_push(MnkLink *link, const guint8 *jpeg, gsize length, gint64 p
                      "{\"slot\":%d,\"length\":%" G_GSIZE_FORMAT ",\"pts_ms\":%" G_GINT64_FORMAT
                      ",\"arrival_us\":%" G_GINT64_FORMAT "}",
                      slot, length, pts_ms, arrival_us);
-  if (write_now(process, MNK_MSG_FRAME, link->number, text, (gsize)n, -1))
+  if (mnk_sender_try(process->sender, MNK_MSG_FRAME, link->number, text, (gsize)n))
     return TRUE;
   mnk_slots_release(process->inbox, (guint)slot);
   return FALSE;

@@ -1,5 +1,5 @@
 /* Outbox: what the main thread has to say, sent by a thread that may wait for the server. */
-#include "stream/worker_priv.h"
+#include "ipc/ipc.h"
 
 /* More than the answers to all that a server can have on its way: a frame's slot for each of the
  * inbox, a refusal for each stream. */
