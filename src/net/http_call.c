@@ -182,6 +182,7 @@ static void set_conduct(MnkHttpCall *call) {
 MnkHttpCall *mnk_http_call_new(const MnkHttpCallConfig *config, MnkHttpDone done, gpointer user) {
   MnkHttpCall *call = g_new0(MnkHttpCall, 1);
   call->done = done;
+  call->part = config->part;
   call->user = user;
   call->policy = config->policy;
   call->connect_ms = config->connect_ms;
@@ -251,6 +252,22 @@ GError *mnk_http_call_late(const MnkHttpCall *call) {
                        whats[call->stage], (double)stage / 1000);
   return g_error_new(MNK_ERROR, MNK_ERROR_SOURCE, "%s gave no whole answer within %.3g s",
                      call->origin, (double)call->total_ms / 1000);
+}
+
+/* ---- Parts ---- */
+
+gboolean mnk_http_call_has_part(const MnkHttpCall *call) {
+  return call->part && !call->broken && mnk_buffer_length(call->body) > call->told;
+}
+
+void mnk_http_call_tell_part(MnkHttpCall *call) {
+  gsize length = 0, told = call->told;
+  const guint8 *bytes = mnk_buffer_bytes(call->body, &length);
+  long status = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+  call->reply.status = (guint)status;
+  call->told = length;
+  call->part(&call->reply, (const char *)bytes + told, length - told, call->user);
 }
 
 /* ---- The end ---- */

@@ -18,6 +18,7 @@ struct _MnkHttpCall {
   MnkHttpReply reply; /* first: the reply that done is given */
   MnkHttpClient *client;
   MnkHttpDone done;
+  MnkHttpPart part;
   gpointer user;
   CURL *easy;
   struct curl_slist *headers;
@@ -36,12 +37,18 @@ struct _MnkHttpCall {
   gsize head_bytes;
   gsize response_max;
   MnkBuffer *body;
+  gsize told; /* bytes of it that part has had */
 };
 
 /* Ready to be run; broken is set when the configuration cannot be. */
 MnkHttpCall *mnk_http_call_new(const MnkHttpCallConfig *config, MnkHttpDone done, gpointer user);
 /* The transfer must have been taken out of its multi handle. */
 void mnk_http_call_free(MnkHttpCall *call);
+
+/* Whether there is something to tell. */
+gboolean mnk_http_call_has_part(const MnkHttpCall *call);
+/* Tells it. The call may be gone afterwards. */
+void mnk_http_call_tell_part(MnkHttpCall *call);
 
 /* When the next deadline passes; G_MAXINT64: never. */
 gint64 mnk_http_call_due_us(const MnkHttpCall *call);

@@ -97,6 +97,21 @@ static void finish_completed(MnkHttpClient *client) {
   }
 }
 
+static MnkHttpCall *find_part(GQueue *calls) {
+  for (GList *l = calls->head; l; l = l->next)
+    if (mnk_http_call_has_part(l->data))
+      return l->data;
+  return NULL;
+}
+
+/* Outside of libcurl, so that calls may be cancelled and started from within; looks anew after
+ * each. */
+static void tell_parts(MnkHttpClient *client) {
+  MnkHttpCall *call;
+  while (!client->closed && (call = find_part(&client->running)))
+    mnk_http_call_tell_part(call);
+}
+
 static MnkHttpCall *find_late(GQueue *calls, gint64 now_us) {
   for (GList *l = calls->head; l; l = l->next)
     if (mnk_http_call_due_us(l->data) <= now_us)
@@ -139,6 +154,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user) {
     client->curl_due_us = G_MAXINT64;
     curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
   }
+  tell_parts(client);
   finish_completed(client);
   finish_late(client);
   if (!client->closed) {

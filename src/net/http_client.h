@@ -9,6 +9,19 @@ typedef struct _MnkHttpClient MnkHttpClient;
 typedef struct _MnkHttpCall MnkHttpCall;
 
 typedef struct {
+  guint status;
+  GBytes *body;
+  gint64 first_byte_us, total_us;
+} MnkHttpReply;
+/* A header field of the reply, NULL when absent; within done and part only. */
+const char *mnk_http_reply_header(const MnkHttpReply *reply, const char *name);
+
+/* What has come of the body since the last time; head: the reply without its body. The call may be
+ * cancelled from within. The reply that done gets has the whole body none the less. */
+typedef void (*MnkHttpPart)(const MnkHttpReply *head, const char *bytes, gsize length,
+                            gpointer user);
+
+typedef struct {
   const char *method;         /* "GET", "POST", "PUT", "DELETE" */
   const char *url;            /* http or https */
   const char *const *headers; /* "Name: value", NULL-terminated, or NULL. A header with a secret is
@@ -18,15 +31,8 @@ typedef struct {
   gint64 idle_ms;                             /* longest pause within the answer */
   gsize response_max;                         /* bytes; more: MNK_ERROR_LIMIT */
   const MnkAddressPolicy *policy;             /* borrowed until done */
+  MnkHttpPart part;                           /* before done; NULL: the whole body alone */
 } MnkHttpCallConfig;
-
-typedef struct {
-  guint status;
-  GBytes *body;
-  gint64 first_byte_us, total_us;
-} MnkHttpReply;
-/* A header field of the reply, NULL when absent; within done only. */
-const char *mnk_http_reply_header(const MnkHttpReply *reply, const char *name);
 
 /* Once: reply for any status that came whole, else an error that says what failed: refused by the
  * policy (MNK_ERROR_LIMIT), name not found, refused, time-out (which), cut, too large, certificate

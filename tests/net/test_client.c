@@ -411,6 +411,106 @@ static void test_kept_connection(Fixture *fixture, gconstpointer data) {
   g_assert_no_error(again.error);
 }
 
+/* ---- A body that is told as it comes ---- */
+
+typedef struct {
+  ClientResult result;
+  GString *told;
+  guint status;
+  char *header;
+  MnkHttpClient *client; /* to be freed from within */
+  MnkHttpCall *call;     /* to be cancelled from within */
+} Parts;
+
+static void on_part(const MnkHttpReply *head, const char *bytes, gsize length, gpointer user) {
+  Parts *parts = user;
+  g_assert_cmpuint(length, >, 0);
+  g_assert_cmpuint(parts->result.calls, ==, 0);
+  g_assert_null(head->body);
+  g_string_append_len(parts->told, bytes, (gssize)length);
+  parts->status = head->status;
+  g_free(parts->header);
+  parts->header = g_strdup(mnk_http_reply_header(head, "Content-Length"));
+  if (parts->call)
+    mnk_http_call_cancel(g_steal_pointer(&parts->call));
+  g_clear_pointer(&parts->client, mnk_http_client_free);
+}
+
+static void on_parts_done(const MnkHttpReply *reply, const GError *error, gpointer user) {
+  Parts *parts = user;
+  parts->result.calls++;
+  if (error)
+    parts->result.error = g_error_copy(error);
+  else
+    parts->result.body = g_bytes_ref(reply->body);
+}
+
+static void parts_start(MnkHttpClient *client, Fixture *fixture, const char *path, gsize max,
+                        Parts *parts, gboolean cancel) {
+  g_autofree char *url = url_of(fixture, path);
+  MnkHttpCallConfig config = client_config(url, fixture->loopback);
+  config.part = on_part;
+  config.response_max = max;
+  parts->told = g_string_new(NULL);
+  MnkHttpCall *call = mnk_http_client_call(client, &config, on_parts_done, parts);
+  if (cancel)
+    parts->call = call;
+}
+
+static void parts_clear(Parts *parts) {
+  client_result_clear(&parts->result);
+  g_string_free(parts->told, TRUE);
+  g_free(parts->header);
+}
+
+static void test_parts(Fixture *fixture, gconstpointer data) {
+  static const char *const paths[][2] = {
+      {"/chunked", "hello world"}, {"/trickled", "ok"}, {"/status/503", "body"}};
+  for (guint i = 0; i < G_N_ELEMENTS(paths); i++) {
+    Parts parts = {0};
+    parts_start(fixture->client, fixture, paths[i][0], 1 << 20, &parts, FALSE);
+    client_wait(&parts.result);
+    g_assert_no_error(parts.result.error);
+    g_assert_cmpstr(parts.told->str, ==, paths[i][1]);
+    assert_body(&parts.result, paths[i][1]);
+    g_assert_cmpuint(parts.status, ==, i == 2 ? 503 : 200);
+    if (i == 1)
+      g_assert_cmpstr(parts.header, ==, "2");
+    parts_clear(&parts);
+  }
+}
+
+/* What had come before the end was told; of too much nothing past the limit is. */
+static void test_parts_cut(Fixture *fixture, gconstpointer data) {
+  Parts parts = {0};
+  parts_start(fixture->client, fixture, "/reset-in-body", 1 << 20, &parts, FALSE);
+  client_wait(&parts.result);
+  g_assert_error(parts.result.error, MNK_ERROR, MNK_ERROR_SOURCE);
+  g_assert_cmpstr(parts.told->str, ==, "half");
+  parts_clear(&parts);
+  Parts large = {0};
+  parts_start(fixture->client, fixture, "/large", 100000, &large, FALSE);
+  client_wait(&large.result);
+  g_assert_error(large.result.error, MNK_ERROR, MNK_ERROR_LIMIT);
+  g_assert_cmpuint(large.told->len, <=, 100000);
+  parts_clear(&large);
+}
+
+static void test_parts_from_within(Fixture *fixture, gconstpointer data) {
+  Parts cancelled = {0};
+  parts_start(fixture->client, fixture, "/hang", 1 << 20, &cancelled, TRUE);
+  while (cancelled.told->len == 0)
+    g_main_context_iteration(NULL, TRUE);
+  g_assert_cmpuint(cancelled.result.calls, ==, 0);
+  parts_clear(&cancelled);
+  Parts freed = {.client = mnk_http_client_new(2)};
+  parts_start(freed.client, fixture, "/hang", 1 << 20, &freed, FALSE);
+  client_wait(&freed.result);
+  g_assert_error(freed.result.error, MNK_ERROR, MNK_ERROR_CANCELLED);
+  g_assert_cmpstr(freed.told->str, ==, "half");
+  parts_clear(&freed);
+}
+
 #define ADD(path, data, test) g_test_add(path, Fixture, data, setup, test, teardown)
 
 int main(int argc, char **argv) {
@@ -444,5 +544,8 @@ int main(int argc, char **argv) {
   ADD("/net/client/free", NULL, test_free);
   ADD("/net/client/from-within", NULL, test_from_within);
   ADD("/net/client/kept-connection", NULL, test_kept_connection);
+  ADD("/net/client/parts", NULL, test_parts);
+  ADD("/net/client/parts-cut", NULL, test_parts_cut);
+  ADD("/net/client/parts-from-within", NULL, test_parts_from_within);
   return g_test_run();
 }
