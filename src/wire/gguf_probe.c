@@ -31,11 +31,26 @@ enum {
   MIN_KEY_VALUE = 8 + 4 + 1,  /* key's length, type, the smallest value */
   MIN_TENSOR = 8 + 4 + 4 + 8, /* name's length, dims, type, offset */
   MIN_ARRAY = 4 + 8,          /* type, count */
+  MAX_LISTED = 65536,         /* values of an array that are looked at */
   DEFAULT_ALIGNMENT = 32,
 };
 
 /* Bytes of one value; of strings and arrays the least. */
 static const guint8 type_sizes[TYPE_N] = {1, 1, 2, 2, 4, 4, 4, 1, 8, MIN_ARRAY, 8, 8, 8};
+
+/* Tensors are stored in blocks: how many values one has, and how many bytes. By ggml's type; those
+ * that are gone or came later have none, and nothing is known of their size. */
+static const struct {
+  guint16 values, bytes;
+} blocks[] = {
+    [0] = {1, 4},      [1] = {1, 2},      [2] = {32, 18},    [3] = {32, 20},    [6] = {32, 22},
+    [7] = {32, 24},    [8] = {32, 34},    [9] = {32, 36},    [10] = {256, 84},  [11] = {256, 110},
+    [12] = {256, 144}, [13] = {256, 176}, [14] = {256, 210}, [15] = {256, 292}, [16] = {256, 66},
+    [17] = {256, 74},  [18] = {256, 98},  [19] = {256, 50},  [20] = {32, 18},   [21] = {256, 110},
+    [22] = {256, 82},  [23] = {256, 136}, [24] = {1, 1},     [25] = {1, 2},     [26] = {1, 4},
+    [27] = {1, 8},     [28] = {1, 8},     [29] = {256, 56},  [30] = {1, 2},     [34] = {256, 54},
+    [35] = {256, 66},  [39] = {32, 17},   [40] = {64, 36},   [41] = {128, 18},  [42] = {64, 18},
+};
 
 /* A read fails either because the file is damaged (*error is set) or because the bytes given end
  * before the file does (ran_out), which is no fault of the file. */
@@ -46,6 +61,7 @@ typedef struct {
   gsize at;
   gboolean ran_out;
   guint64 alignment;
+  guint64 data_end; /* of the tensors so far, counted from where their data starts */
   MnkGgufInfo *info;
   GError **error;
 } Reader;
@@ -171,41 +187,94 @@ static void keep_string(MnkGgufInfo *info, const Span *key, const Span *value) {
     copy_text(info->projector, sizeof info->projector, value);
 }
 
-/* Where a key "<architecture>.<what>" or "clip.vision.<what>" goes; NULL: not kept. */
-static guint64 *number_place(MnkGgufInfo *info, const Span *key) {
-  const char *dot = g_strrstr_len(key->text, (gssize)key->length, ".");
+/* Keys "<architecture>.<what>" and "clip.vision.<what>". */
+static const struct {
+  const char *what;
+  gsize offset;
+} numbers[] = {
+    {"context_length", G_STRUCT_OFFSET(MnkGgufInfo, context_length)},
+    {"embedding_length", G_STRUCT_OFFSET(MnkGgufInfo, embedding_length)},
+    {"block_count", G_STRUCT_OFFSET(MnkGgufInfo, block_count)},
+    {"projection_dim", G_STRUCT_OFFSET(MnkGgufInfo, projection_dim)},
+    {"attention.head_count", G_STRUCT_OFFSET(MnkGgufInfo, heads)},
+    {"attention.head_count_kv", G_STRUCT_OFFSET(MnkGgufInfo, heads_kv)},
+    {"attention.key_length", G_STRUCT_OFFSET(MnkGgufInfo, key_length)},
+    {"attention.value_length", G_STRUCT_OFFSET(MnkGgufInfo, value_length)},
+    {"patch_size", G_STRUCT_OFFSET(MnkGgufInfo, patch_size)},
+    {"image_size", G_STRUCT_OFFSET(MnkGgufInfo, image_size)},
+};
+
+/* Where a key's number goes; NULL: not kept. */
+static guint64 *number_place(Reader *r, const Span *key) {
+  static const char vision[] = "clip.vision.";
+  if (span_is(key, "general.alignment"))
+    return &r->alignment;
+  if (span_is(key, "split.count"))
+    return &r->info->splits;
+  const char *dot = memchr(key->text, '.', key->length);
   if (!dot)
     return NULL;
-  Span prefix = {key->text, (gsize)(dot - key->text)};
-  Span what = {dot + 1, key->length - prefix.length - 1};
-  if (memchr(prefix.text, '.', prefix.length) && !span_is(&prefix, "clip.vision"))
-    return NULL;
-  if (span_is(&what, "context_length"))
-    return &info->context_length;
-  if (span_is(&what, "embedding_length"))
-    return &info->embedding_length;
-  if (span_is(&what, "block_count"))
-    return &info->block_count;
-  return span_is(&what, "projection_dim") ? &info->projection_dim : NULL;
+  gsize prefix = (gsize)(dot - key->text) + 1;
+  if (key->length > strlen(vision) && memcmp(key->text, vision, strlen(vision)) == 0)
+    prefix = strlen(vision);
+  Span what = {key->text + prefix, key->length - prefix};
+  for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++)
+    if (span_is(&what, numbers[i].what))
+      return G_STRUCT_MEMBER_P(r->info, numbers[i].offset);
+  return NULL;
 }
 
-static gboolean read_number(Reader *r, const Span *key, guint type) {
+static gboolean is_integer(guint64 type) {
+  return type != TYPE_FLOAT32 && type != TYPE_FLOAT64 && type != TYPE_BOOL && type < TYPE_N &&
+         type != TYPE_STRING && type != TYPE_ARRAY;
+}
+
+/* One integer of a key; the greatest when there are several. */
+static gboolean read_integer(Reader *r, const Span *key, guint type, guint64 *place) {
   guint size = type_sizes[type];
   guint64 value;
   if (!read_uint(r, size, &value))
     return FALSE;
-  if (type == TYPE_FLOAT32 || type == TYPE_FLOAT64 || type == TYPE_BOOL)
-    return TRUE;
   gboolean is_signed =
       type == TYPE_INT8 || type == TYPE_INT16 || type == TYPE_INT32 || type == TYPE_INT64;
-  gboolean negative = is_signed && value >> (8 * size - 1);
-  guint64 *place = number_place(r->info, key);
-  if (span_is(key, "general.alignment"))
-    place = &r->alignment;
-  if (place && negative)
-    return fail(r, "negative value of %.*s", (int)MIN(key->length, 64), key->text);
-  if (place)
-    *place = value;
+  if (is_signed && value >> (8 * size - 1)) {
+    char shown[64];
+    copy_text(shown, sizeof shown, key);
+    return fail(r, "negative value of %s", shown);
+  }
+  *place = MAX(*place, value);
+  return TRUE;
+}
+
+static gboolean read_number(Reader *r, const Span *key, guint type) {
+  guint64 *place = number_place(r, key), value;
+  if (place && is_integer(type)) {
+    *place = 0;
+    return read_integer(r, key, type, place);
+  }
+  if (!read_uint(r, type_sizes[type], &value))
+    return FALSE;
+  if (type == TYPE_BOOL && span_is(key, "clip.has_vision_encoder"))
+    r->info->vision = value != 0;
+  return TRUE;
+}
+
+/* An array is skipped, but for its length or its numbers where they are kept. */
+static gboolean read_array(Reader *r, const Span *key) {
+  gsize start = r->at;
+  guint64 *place = number_place(r, key), type, n;
+  if (!read_uint(r, 4, &type) || !read_uint(r, 8, &n))
+    return FALSE;
+  if (span_is(key, "tokenizer.ggml.tokens"))
+    r->info->vocabulary = n;
+  if (!place || !is_integer(type) || n > MAX_LISTED) {
+    r->at = start;
+    return skip_array(r, 1);
+  }
+  *place = 0;
+  for (guint64 i = 0; i < n; i++)
+    if (!read_integer(r, key, (guint)type, place))
+      return FALSE;
   return TRUE;
 }
 
@@ -219,7 +288,7 @@ static gboolean read_key_value(Reader *r) {
   if (!read_uint(r, 4, &type) || !check_type(r, type))
     return FALSE;
   if (type == TYPE_ARRAY)
-    return skip_array(r, 1);
+    return read_array(r, &key);
   if (type != TYPE_STRING)
     return read_number(r, &key, (guint)type);
   if (!read_string(r, &value))
@@ -230,9 +299,29 @@ static gboolean read_key_value(Reader *r) {
 
 /* ---- File ---- */
 
+/* Rows of blocks; 0: of a type that nothing is known of. */
+static guint64 tensor_bytes(guint64 type, guint64 row, guint64 elements) {
+  if (type >= G_N_ELEMENTS(blocks) || blocks[type].values == 0 || row % blocks[type].values != 0)
+    return 0;
+  guint64 bytes;
+  if (!g_uint64_checked_mul(&bytes, elements / blocks[type].values, blocks[type].bytes))
+    return G_MAXUINT64;
+  return bytes;
+}
+
+static void keep_tensor(MnkGgufInfo *info, const Span *name, guint64 type, guint64 offset,
+                        const guint64 shape[2]) {
+  if (!span_is(name, "token_embd.weight"))
+    return;
+  info->embedding_type = (guint32)type;
+  info->embedding_offset = offset;
+  info->embedding_columns = shape[0];
+  info->embedding_rows = shape[1];
+}
+
 static gboolean read_tensor(Reader *r) {
   Span name;
-  guint64 dims, size, offset, type, elements = 1;
+  guint64 dims, size, offset, type, elements = 1, shape[MAX_DIMS] = {1, 1, 1, 1};
   if (!read_string(r, &name) || !read_uint(r, 4, &dims))
     return FALSE;
   if (dims > MAX_DIMS)
@@ -243,10 +332,19 @@ static gboolean read_tensor(Reader *r) {
     if (size > G_MAXINT64 || !g_uint64_checked_mul(&elements, elements, size) ||
         elements > G_MAXINT64)
       return fail(r, "tensor of more than 63 bits of elements");
+    shape[i] = size;
   }
   if (!read_uint(r, 4, &type) || !read_uint(r, 8, &offset))
     return FALSE;
-  return offset <= r->file_size || fail(r, "tensor beyond the end of the file");
+  guint64 bytes = tensor_bytes(type, shape[0], elements);
+  if (offset > r->file_size || bytes > r->file_size - offset) {
+    char shown[64];
+    copy_text(shown, sizeof shown, &name);
+    return fail(r, "tensor %s runs past the end of the file, which is cut off or damaged", shown);
+  }
+  r->data_end = MAX(r->data_end, offset + bytes);
+  keep_tensor(r->info, &name, type, offset, shape);
+  return TRUE;
 }
 
 static gboolean read_header(Reader *r) {
@@ -286,7 +384,14 @@ static gboolean read_file(Reader *r) {
   guint64 data = (r->at + r->alignment - 1) / r->alignment * r->alignment;
   if (r->info->tensors > 0 && data > r->file_size)
     return fail(r, "tensor data beyond the end of the file");
+  if (r->data_end > r->file_size - MIN(data, r->file_size))
+    return fail(r,
+                "the file is cut off: it has %" G_GUINT64_FORMAT " bytes where %" G_GUINT64_FORMAT
+                " belong",
+                r->file_size, data + r->data_end);
   r->info->data_offset = (gsize)data;
+  if (r->info->embedding_columns > 0)
+    r->info->embedding_offset += data;
   return TRUE;
 }
 

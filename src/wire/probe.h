@@ -23,11 +23,22 @@ typedef struct {
   char name[128];        /* general.name */
   char type[32];         /* general.type: "model", "mmproj", ... */
   char projector[64];    /* clip.projector_type */
-  guint64 context_length, embedding_length, block_count, projection_dim; /* 0 when absent */
-  gsize data_offset; /* where tensor data starts, 0 when beyond the bytes given */
+  /* Of the architecture, or of clip.vision; 0 when absent. */
+  guint64 context_length, embedding_length, block_count, projection_dim;
+  guint64 heads, heads_kv;          /* where each layer has its own: the most */
+  guint64 key_length, value_length; /* of a head */
+  guint64 patch_size, image_size;   /* clip.vision */
+  guint64 vocabulary;               /* tokens */
+  guint64 splits;                   /* files that the model is in */
+  gboolean vision;                  /* clip.has_vision_encoder */
+  gsize data_offset;                /* where tensor data starts, 0 when beyond the bytes given */
+  /* token_embd.weight: ggml's type, place in the file (0: not read), columns x rows */
+  guint32 embedding_type;
+  guint64 embedding_offset, embedding_columns, embedding_rows;
 } MnkGgufInfo;
-/* Reads the key-value section and the tensor table as far as the bytes reach; every count and
- * length is checked against file_size. FALSE: not a GGUF, or damaged, with what is wrong. */
+/* Reads the key-value section and the tensor table as far as the bytes reach; every count, length
+ * and tensor is checked against file_size. FALSE: not a GGUF, or damaged or cut off, with what is
+ * wrong. */
 gboolean mnk_gguf_probe(const guint8 *bytes, gsize length, guint64 file_size, MnkGgufInfo *info,
                         GError **error);
 

@@ -5,6 +5,9 @@
 
 #include "guard.h"
 
+/* Two tensors: four by four floats, and one. */
+enum { DATA = 64 + 4 };
+
 enum { U8 = 0, U32 = 4, I32 = 5, F32 = 6, STRING = 8, ARRAY = 9, U64 = 10, I64 = 11 };
 
 static void add_uint(GByteArray *file, guint64 value, guint size) {
@@ -82,7 +85,7 @@ static GByteArray *model(guint32 version) {
   add_tensor(file, "output.weight", 0, 0, 64);
   while (file->len % 64)
     add_uint(file, 0, 1);
-  add_uint(file, 0, 64);
+  add_uint(file, 0, DATA);
   return file;
 }
 
@@ -108,7 +111,11 @@ static void test_model(void) {
     g_assert_cmpuint(info.embedding_length, ==, 2048);
     g_assert_cmpuint(info.block_count, ==, 22);
     g_assert_cmpuint(info.projection_dim, ==, 0);
-    g_assert_cmpuint(info.data_offset, ==, file->len - 64);
+    g_assert_cmpuint(info.data_offset, ==, file->len - DATA);
+    g_assert_cmpuint(info.vocabulary, ==, 2);
+    g_assert_cmpuint(info.embedding_offset, ==, info.data_offset);
+    g_assert_cmpuint(info.embedding_columns, ==, 4);
+    g_assert_cmpuint(info.embedding_rows, ==, 4);
   }
 }
 
@@ -128,11 +135,39 @@ static void test_projector(void) {
   g_assert_cmpuint(info.block_count, ==, 32);
 }
 
+/* Numbers of which each layer has its own count by the greatest; floats and others are passed by.
+ */
+static void test_numbers(void) {
+  g_autoptr(GByteArray) file = file_new(3, 0, 7);
+  add_array_key(file, "lfm2.attention.head_count_kv", I32, 3);
+  add_uint(file, 0, 4);
+  add_uint(file, 8, 4);
+  add_uint(file, 4, 4);
+  add_uint_key(file, "lfm2.attention.head_count", U32, 16, 4);
+  add_array_key(file, "lfm2.attention.key_length", F32, 1);
+  add_uint(file, 0x3f800000, 4);
+  add_uint_key(file, "lfm2.block_count", F32, 0x3f800000, 4);
+  add_uint_key(file, "clip.has_vision_encoder", 7, 1, 1);
+  add_uint_key(file, "clip.vision.patch_size", U32, 14, 4);
+  add_uint_key(file, "split.count", 2, 3, 2);
+  MnkGgufInfo info;
+  g_autoptr(GError) error = NULL;
+  probe(file, &info, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(info.heads_kv, ==, 8);
+  g_assert_cmpuint(info.heads, ==, 16);
+  g_assert_cmpuint(info.key_length, ==, 0);
+  g_assert_cmpuint(info.block_count, ==, 0);
+  g_assert_true(info.vision);
+  g_assert_cmpuint(info.patch_size, ==, 14);
+  g_assert_cmpuint(info.splits, ==, 3);
+}
+
 /* A prefix of a longer file is read as far as it goes; the same bytes as a whole file are
  * damaged. */
 static void test_prefixes(void) {
   g_autoptr(GByteArray) file = model(3);
-  gsize table_end = file->len - 64;
+  gsize table_end = file->len - DATA;
   Guard guard = guard_new(file->len);
   while (file->data[table_end - 1] == 0)
     table_end--;
@@ -144,7 +179,7 @@ static void test_prefixes(void) {
     if (n < table_end)
       g_assert_cmpuint(info.data_offset, ==, 0);
     gboolean whole = mnk_gguf_probe(bytes, n, n, &info, NULL);
-    g_assert_cmpint(whole, ==, n >= file->len - 64);
+    g_assert_cmpint(whole, ==, n == file->len);
   }
   guard_free(&guard);
 }
@@ -233,6 +268,12 @@ static GByteArray *tensor_beyond(void) {
   add_tensor(file, "t", 1, 1, 1000000);
   return file;
 }
+static GByteArray *tensor_cut(void) {
+  GByteArray *file = file_new(3, 1, 0);
+  add_tensor(file, "t", 2, 4, 0);
+  add_uint(file, 0, 64 + 5);
+  return file;
+}
 static GByteArray *data_beyond(void) {
   GByteArray *file = file_new(3, 1, 1);
   add_uint_key(file, "general.alignment", U32, 4096, 4);
@@ -274,7 +315,9 @@ static const struct {
     {"tensor-overflow", tensor_overflow, MNK_ERROR_BAD_INPUT,
      "GGUF: tensor of more than 63 bits of elements at byte 53"},
     {"tensor-beyond", tensor_beyond, MNK_ERROR_BAD_INPUT,
-     "GGUF: tensor beyond the end of the file at byte 57"},
+     "GGUF: tensor t runs past the end of the file, which is cut off or damaged at byte 57"},
+    {"tensor-cut", tensor_cut, MNK_ERROR_BAD_INPUT,
+     "GGUF: the file is cut off: it has 134 bytes where 160 belong at byte 65"},
     {"data-beyond", data_beyond, MNK_ERROR_BAD_INPUT,
      "GGUF: tensor data beyond the end of the file at byte 90"},
 };
@@ -322,6 +365,7 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/wire/gguf/model", test_model);
   g_test_add_func("/wire/gguf/projector", test_projector);
+  g_test_add_func("/wire/gguf/numbers", test_numbers);
   g_test_add_func("/wire/gguf/prefixes", test_prefixes);
   for (guint i = 0; i < G_N_ELEMENTS(damage); i++) {
     g_autofree char *path = g_strdup_printf("/wire/gguf/damage/%s", damage[i].name);
