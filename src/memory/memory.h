@@ -2,9 +2,11 @@
  * computation over tokens of any width; no I/O, no threads: each object belongs to one thread.
  *
  * A token is a row of `dim` floats in the language model's input space. A frame's tokens lie on a
- * grid of rows x columns, row by row. Computed in float32, kept in float16. Every save is bytes
- * (little-endian, versioned, with a CRC-32 at the end): the same state gives the same bytes, and a
- * restored object gives bit for bit the same scores. Damaged bytes: MNK_ERROR_BAD_INPUT. */
+ * grid of rows x columns, row by row. Computed in float32, kept in float16 (but the centres of the
+ * token memory, which would stand still in float16 once their counts are large). Every save is
+ * bytes, appended (little-endian, versioned, with a CRC-32 at the end): the same state gives the
+ * same bytes, and a restored object gives bit for bit the same scores. Damaged bytes:
+ * MNK_ERROR_BAD_INPUT. */
 #ifndef MNK_MEMORY_H
 #define MNK_MEMORY_H
 
@@ -20,7 +22,8 @@ enum {
 
 typedef struct _MnkTokens MnkTokens;
 /* rows: n x dim floats, copied to float16. columns: of the grid, n = rows x columns; 0: no grid,
- * one row. MNK_ERROR_BAD_INPUT: a value that is not finite; _LIMIT: too many. */
+ * one row. What is larger than float16 can say becomes its largest. MNK_ERROR_BAD_INPUT: a value
+ * that is not finite, tokens that do not fill rows; _LIMIT: too many. */
 MnkTokens *mnk_tokens_new(const float *rows, guint n, guint dim, guint columns, gint64 pts_ms,
                           GError **error);
 MnkTokens *mnk_tokens_ref(MnkTokens *tokens);
@@ -55,10 +58,11 @@ typedef struct {
   gboolean exact;   /* distances of rows that are centres are computed in the first iteration too */
 } MnkTokenMemoryConfig;
 
-/* One centre. Places are grid units; means are weighted by counts. */
+/* One centre. Places are grid units; means are weighted by counts. Count 0: an empty cluster, which
+ * keeps its centre and what was known of it. */
 typedef struct {
   guint32 count; /* frames' tokens in it; saturates */
-  float t_ms, row, column;
+  double t_ms, row, column;
   gint64 first_ms, last_ms;
 } MnkCentre;
 
@@ -73,7 +77,9 @@ void mnk_token_memory_add_rows(MnkTokenMemory *memory, const float *rows, guint 
 guint mnk_token_memory_count(const MnkTokenMemory *memory);          /* centres in use, up to K */
 const float *mnk_token_memory_centres(const MnkTokenMemory *memory); /* count x dim */
 const MnkCentre *mnk_token_memory_stats(const MnkTokenMemory *memory);
-/* Of the last frame added: the centre of each of its tokens; n as added. */
+/* Of the last frame added: the centre of each of its tokens; n as added. Modes by place, and none,
+ * let go what is more than K of one frame: NO_CENTRE. */
+enum { MNK_TOKEN_MEMORY_NO_CENTRE = G_MAXUINT32 };
 const guint32 *mnk_token_memory_labels(const MnkTokenMemory *memory, guint *n);
 /* Indices of the centres by (time, row, column), rounded: the order in which they are injected.
  * out: count entries. */
@@ -87,17 +93,20 @@ MnkTokenMemory *mnk_token_memory_restore(const guint8 *bytes, gsize length, GErr
 typedef struct {
   float threshold;  /* 0.5: a token this like the one at its place in the frame before is dropped */
   guint refresh;    /* 16: every so many frames one is kept whole */
-  guint window;     /* 32: frames over which a boundary stands out */
+  guint window;     /* 32: scores over which a boundary stands out; at least the number below */
   float deviations; /* 2 */
 } MnkTokenDropConfig;
+enum { MNK_TOKEN_DROP_SCORES_LEAST = 8 }; /* with fewer before it, no score stands out */
 
 typedef struct _MnkTokenDrop MnkTokenDrop;
 MnkTokenDrop *mnk_token_drop_new(const MnkTokenDropConfig *config);
 void mnk_token_drop_free(MnkTokenDrop *drop);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkTokenDrop, mnk_token_drop_free)
-/* keep: one byte per token, 1: kept. *score: kept / all. *boundary: a scene begins. Returns how
- * many are kept. Another size or width of frame begins anew. */
-guint mnk_token_drop_add(MnkTokenDrop *drop, const MnkTokens *frame, guint8 *keep, float *score,
+/* keep: one byte per token, 1: kept. *score: share of tokens that changed, which is kept / all but
+ * in a frame kept whole. *boundary: a scene begins, the score is above the mean of those before it
+ * by so many standard deviations. Returns how many are kept. Another size or width of frame begins
+ * anew: whole, score 1, a boundary. Keeps a reference to the frame. */
+guint mnk_token_drop_add(MnkTokenDrop *drop, MnkTokens *frame, guint8 *keep, float *score,
                          gboolean *boundary);
 
 /* ---- Key frames: the buffer of seed 002, and the long memory behind it ---- */
