@@ -89,6 +89,8 @@ gboolean mnk_settings_parse_args(MnkSettings *settings, MnkCommandSet command, i
                                  char *const *argv, char ***rest, GError **error);
 /* One value as text, at the command line's precedence. */
 gboolean mnk_settings_set(MnkSettings *settings, MnkOptionId id, const char *text, GError **error);
+/* Another default than the table's, for a command that knows better; text is the program's own. */
+void mnk_settings_set_default(MnkSettings *settings, MnkOptionId id, const char *text);
 /* One option's value and origin as the other settings have them. */
 void mnk_settings_take(MnkSettings *settings, MnkOptionId id, const MnkSettings *from);
 

@@ -59,7 +59,8 @@ static const struct {
     {MNK_COMMAND_SEARCH, "search"},   {MNK_COMMAND_MODELS, "models"},
     {MNK_COMMAND_DOCTOR, "doctor"},   {MNK_COMMAND_WORKER, "worker"},
     {MNK_COMMAND_SERVE, "serve"},     {MNK_COMMAND_SEND, "send"},
-    {MNK_COMMAND_KEYS, "keys"},       {MNK_COMMAND_PARAM, "stream parameters"},
+    {MNK_COMMAND_KEYS, "keys"},       {MNK_COMMAND_ASK, "ask"},
+    {MNK_COMMAND_INDEXER, "indexer"}, {MNK_COMMAND_PARAM, "stream parameters"},
 };
 
 const char *mnk_command_name(MnkCommandSet command) {

@@ -78,6 +78,13 @@ gboolean mnk_settings_set(MnkSettings *settings, MnkOptionId id, const char *tex
   return FALSE;
 }
 
+void mnk_settings_set_default(MnkSettings *settings, MnkOptionId id, const char *text) {
+  g_autoptr(GError) error = NULL;
+  if (!mnk_settings_put(settings, mnk_option(id), FALSE, text, MNK_LEVEL_DEFAULT, "default",
+                        &error))
+    g_error("default of %s: %s", mnk_option(id)->name, error->message);
+}
+
 void mnk_settings_take(MnkSettings *settings, MnkOptionId id, const MnkSettings *from) {
   g_return_if_fail((guint)id < MNK_OPT_N && settings != from);
   Entry *entry = &settings->entries[id];

@@ -80,6 +80,11 @@ typedef enum {
 } MnkStyle;
 const char *mnk_style(int fd, MnkStyle style);
 
+/* ---- shown.c ---- */
+
+/* Every value of the command's options and where it comes from: YAML that --config takes back. */
+void mnk_cli_write_settings(GString *out, const MnkSettings *settings, MnkCommandSet command);
+
 /* The timeline's file: the option, or timeline.db in the data folder. Caller frees. */
 char *mnk_cli_db_path(const MnkSettings *settings);
 
