@@ -153,7 +153,8 @@ class Colours(unittest.TestCase):
         # Where a grammar does not let the text end, the string does.
         last = vlm_numpy.logits(self.sequence(["cyan"], '"text":|"|the| scene| is| cyan'))[-1]
         best = last.argsort()[::-1]
-        plain = [self.tokens[token] for token in best if self.tokens[token] not in colour_model.PIECES]
+        pieces = [self.numbers[text] for text in colour_model.PIECES]
+        plain = [self.tokens[token] for token in best if token not in pieces]
         self.assertEqual(plain[:2], [colour_model.END, '"'])
 
     def test_words_point_where_their_tokens_point(self):
