@@ -343,6 +343,8 @@ static gboolean read_tensor(Reader *r) {
     return fail(r, "tensor %s runs past the end of the file, which is cut off or damaged", shown);
   }
   r->data_end = MAX(r->data_end, offset + bytes);
+  if (!g_uint64_checked_add(&r->info->parameters, r->info->parameters, elements))
+    r->info->parameters = G_MAXUINT64;
   keep_tensor(r->info, &name, type, offset, shape);
   return TRUE;
 }

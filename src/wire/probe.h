@@ -19,6 +19,7 @@ gboolean mnk_jpeg_probe(const guint8 *bytes, gsize length, MnkJpegInfo *info, GE
 typedef struct {
   guint32 version;
   guint64 tensors, keys;
+  guint64 parameters;    /* elements of all tensors that were read; at most G_MAXUINT64 */
   char architecture[64]; /* general.architecture, "" when absent */
   char name[128];        /* general.name */
   char type[32];         /* general.type: "model", "mmproj", ... */

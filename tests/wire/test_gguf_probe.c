@@ -102,6 +102,7 @@ static void test_model(void) {
     g_assert_no_error(error);
     g_assert_cmpuint(info.version, ==, version);
     g_assert_cmpuint(info.tensors, ==, 2);
+    g_assert_cmpuint(info.parameters, ==, 4 * 4 + 1);
     g_assert_cmpuint(info.keys, ==, 10);
     g_assert_cmpstr(info.architecture, ==, "llama");
     g_assert_cmpstr(info.name, ==, "Tiny ?[31m \xe7\x9c\xbc");
