@@ -145,7 +145,8 @@ guint mnk_keyframes_count(const MnkKeyframes *keyframes);
 guint mnk_keyframes_long_count(const MnkKeyframes *keyframes);
 void mnk_keyframes_get(const MnkKeyframes *keyframes, guint index, MnkCluster *out);
 const GPtrArray *mnk_keyframes_recent(const MnkKeyframes *keyframes); /* of MnkTokens, by time */
-/* Bytes of all tokens held, and the bound that they never pass for frames of n tokens. */
+/* Bytes of all tokens held and of what routers keep of them, and the bound that they never pass for
+ * frames of n tokens. */
 gsize mnk_keyframes_bytes(const MnkKeyframes *keyframes);
 gsize mnk_keyframes_bytes_max(const MnkKeyframesConfig *config, guint n_tokens, guint dim);
 void mnk_keyframes_clear(MnkKeyframes *keyframes); /* a new video: nothing is left */
@@ -179,6 +180,9 @@ typedef struct {
  * rows. Caches of the keys live in the key frames. */
 void mnk_route(MnkKeyframes *keyframes, const MnkRouterConfig *config, const float *query, guint n,
                float *out);
+/* Makes now what mnk_route would make of new clusters; for a caller that has time for it when
+ * frames come rather than when a question does. */
+void mnk_route_prepare(MnkKeyframes *keyframes, const MnkRouterConfig *config);
 
 typedef struct {
   guint topk;       /* 8 */
@@ -197,9 +201,11 @@ typedef struct {
   enum { MNK_RECALL_CHOSEN, MNK_RECALL_NEIGHBOUR, MNK_RECALL_BUFFER, MNK_RECALL_RECENT } why;
   gboolean merged; /* the cluster's mean, not a frame as it was */
 } MnkRecalled;
-/* By rising first_ms, no frame twice; what does not fit in tokens_max is left out, the lowest
- * scores first, the recent frames never. Caller unrefs; marks the chosen as used, so that their
- * details are kept longest. scores: from mnk_route; NULL with history FALSE. */
+/* By rising first_ms, no frame twice. Chosen clusters and the buffer show their members where these
+ * are kept, else their merged tokens. What does not fit in tokens_max is left out, the recent
+ * frames never: each cluster gets one frame's worth, best scores first, and what then is left shows
+ * further members of the best, evenly spread over their time. Caller unrefs; marks the chosen as
+ * used, so that their details are kept longest. scores: from mnk_route; NULL with history FALSE. */
 GPtrArray *mnk_recall(MnkKeyframes *keyframes, const MnkRecallConfig *config, const float *scores);
 
 /* Whether a question needs more than the recent frames: the best score in the long memory exceeds
