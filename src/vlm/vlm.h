@@ -31,10 +31,12 @@ typedef struct {
   char name[128], architecture[64], projector[64];
   guint dim; /* of a token */
   guint layers, context_max;
+  guint image_size, patch_size; /* pixels, that the tower was made for; 0: no projector */
   guint64 model_bytes, projector_bytes;
   guint64 kv_bytes; /* of one token */
   guint64 needed;   /* bytes of memory with the given context; an estimate from above */
-  char hash[65];    /* identifies the embedding space: SHA-256 over both files' headers */
+  char hash[65];    /* identifies the embedding space: SHA-256 over both files' headers
+                       and the last of their weights */
 } MnkVlmFiles;
 
 /* Text model and projector belong together, both are whole, and both are known to be loadable.
