@@ -116,10 +116,9 @@ static Item *take_oldest_jpeg(MnkPushing *pushing) {
 /* Lets the oldest go until there is room. How many went. */
 static guint make_room(MnkWatch *watch, gsize length) {
   MnkPushing *pushing = watch->pushing;
-  guint gone = 0;
+  guint gone = 0, most = mnk_budget_is_tight(watch->place->budget) ? 1 : MNK_WATCH_JPEGS;
   g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pushing->lock);
-  while (pushing->jpegs > 0 &&
-         (pushing->jpegs >= MNK_WATCH_JPEGS || !fits(watch->place->budget, length))) {
+  while (pushing->jpegs > 0 && (pushing->jpegs >= most || !fits(watch->place->budget, length))) {
     item_free(take_oldest_jpeg(pushing));
     gone++;
   }
