@@ -72,6 +72,22 @@ static float normal(GRand *rand) {
   return (float)(sum - 6);
 }
 
+/* W_q and W_k from chance, W_w near zero. The first head's W_q is W_k: untrained, its products are
+ * those of tokens seen through one random projection, which approximate the cosines of the router
+ * cos_sim_fine. Training begins there instead of from nothing. */
+static void begin_weights(MnkIndexer *indexer, guint32 seed) {
+  static const float GATES = 0.1F;
+  const MnkIndexerShape *shape = &indexer->shape;
+  g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+  gsize head = (gsize)shape->head_dim * shape->dim;
+  float *weights = indexer->weights, scale = 1 / sqrtf((float)shape->dim);
+  for (gsize i = 0; i < indexer->n; i++)
+    weights[i] = scale * normal(rand);
+  for (gsize i = head * (shape->heads + 1); i < indexer->n; i++)
+    weights[i] *= GATES;
+  memcpy(weights, mnk_indexer_wk(indexer), head * sizeof *weights);
+}
+
 MnkIndexer *mnk_indexer_new(const MnkIndexerShape *shape, guint32 seed) {
   MnkIndexerShape full = *shape;
   if (full.heads == 0)
@@ -81,10 +97,7 @@ MnkIndexer *mnk_indexer_new(const MnkIndexerShape *shape, guint32 seed) {
   g_assert(full.head_dim >= 1 && full.head_dim <= MNK_INDEXER_HEAD_MAX);
   full.model[sizeof full.model - 1] = '\0';
   MnkIndexer *indexer = indexer_alloc(&full);
-  g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
-  float scale = 1 / sqrtf((float)full.dim);
-  for (gsize i = 0; i < indexer->n; i++)
-    indexer->weights[i] = scale * normal(rand);
+  begin_weights(indexer, seed);
   mnk_indexer_settle(indexer);
   return indexer;
 }
@@ -129,6 +142,8 @@ void mnk_indexer_query(const MnkIndexer *indexer, const float *query, guint n, f
   for (gsize i = 0; i < (gsize)n * width; i++)
     q[i] *= scale;
   mnk_matrix_dots(query, n, mnk_indexer_ww(indexer), shape->heads, shape->dim, w, shape->heads);
+  for (gsize i = 0; i < (gsize)n * shape->heads; i++)
+    w[i] += 1;
 }
 
 gsize mnk_indexer_keys_bytes(guint n, guint head_dim) {

@@ -4,7 +4,11 @@
 
 #include "base/base.h"
 
-/* ---- Indexer: a small trainable router (heads of ReLU(q.k), as DeepSeek's lightning indexer) ----
+/* ---- Heads of ReLU(q.k), as DeepSeek's lightning indexer has them ----
+ *
+ * Rows scaled to a mean square of 1, S query rows s, tokens p of a cluster, heads h of width d:
+ *
+ *   score = 1/S sum_s sum_h (1 + W_w^h q_s) max_p ReLU((W_q^h q_s) . (W_k k_p) / sqrt(d))
  */
 
 typedef struct {
@@ -57,8 +61,9 @@ typedef struct {
   MnkIndexerScores held_out;
 } MnkIndexerProgress;
 
-/* Trains in place and keeps the weights that were best on the held-out videos. progress may be
- * NULL; FALSE from it ends the training early (MNK_ERROR_CANCELLED). */
+/* Trains in place and keeps the weights that were best on the held-out videos, by Recall@4, then
+ * MRR. progress may be NULL; FALSE from it ends the training early (MNK_ERROR_CANCELLED).
+ * MNK_ERROR_BAD_INPUT: fewer than two videos. */
 gboolean mnk_indexer_train(MnkIndexer *indexer, const MnkIndexerSample *samples, guint n,
                            const MnkIndexerTraining *training,
                            gboolean (*progress)(const MnkIndexerProgress *progress, gpointer user),
@@ -67,10 +72,12 @@ gboolean mnk_indexer_train(MnkIndexer *indexer, const MnkIndexerSample *samples,
  * not wanted): for the finite-difference check. */
 double mnk_indexer_loss(const MnkIndexer *indexer, const MnkIndexerSample *sample,
                         const MnkIndexerTraining *training, float *grad);
-guint mnk_indexer_weights(MnkIndexer *indexer, float **weights); /* borrowed; how many */
+/* How many there are; borrowed, and may be changed. Routers then keep nothing of this indexer. */
+guint mnk_indexer_weights(MnkIndexer *indexer, float **weights);
 void mnk_indexer_eval(const MnkIndexer *indexer, const MnkIndexerSample *samples, guint n,
                       MnkIndexerScores *out);
-/* What routers rank by: Recall@1/4/8 and MRR of scores given by the caller. Pure. */
+/* Adds one question to means of what its scores give: Recall@1/4/8 (the share of the positive
+ * clusters among the first k, of at most k) and MRR. Begin with zeros. */
 void mnk_indexer_rank(const float *scores, const guint8 *positive, guint n, MnkIndexerScores *sum);
 
 #endif

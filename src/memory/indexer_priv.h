@@ -27,8 +27,8 @@ void mnk_indexer_settle(MnkIndexer *indexer);
 void mnk_indexer_scale(const float *in, guint rows, guint dim, float *out);
 /* out: n x head_dim. rows: scaled. */
 void mnk_indexer_keys(const MnkIndexer *indexer, const float *rows, guint n, float *out);
-/* q: n * heads x head_dim, by query row, then head, divided by sqrt(head_dim); w: n x heads. query:
- * scaled. */
+/* q: n * heads x head_dim, by query row, then head, divided by sqrt(head_dim); w: n x heads, 1 +
+ * W_w query: each head counts until it is taught otherwise. query: scaled. */
 void mnk_indexer_query(const MnkIndexer *indexer, const float *query, guint n, float *q, float *w);
 /* Of n tokens, as the routers keep them. */
 gsize mnk_indexer_keys_bytes(guint n, guint head_dim);

@@ -179,7 +179,7 @@ def indexer(clusters, query, weights, heads, width):
     wk = weights[heads * width * dim:][:width * dim].reshape(width, dim)
     ww = weights[-heads * dim:].reshape(heads, dim)
     scaled = unit(query) * np.sqrt(dim)
-    shares = scaled @ ww.T
+    shares = 1 + scaled @ ww.T
     scores = []
     for cluster in clusters:
         keys = unit(cluster.keys()) * np.sqrt(dim) @ wk.T
