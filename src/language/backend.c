@@ -81,6 +81,11 @@ void mnk_backend_caption(MnkBackend *backend, const MnkBatch *batch, MnkBackendD
   backend->klass.caption(backend->self, batch, done, user);
 }
 
+void mnk_backend_ask(MnkBackend *backend, const MnkBackendQuestion *question,
+                     const MnkBackendTalk *talk, gpointer user) {
+  backend->klass.ask(backend->self, question, talk, user);
+}
+
 void mnk_backend_cancel(MnkBackend *backend, gpointer user) {
   backend->klass.cancel(backend->self, user);
 }

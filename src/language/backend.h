@@ -134,6 +134,19 @@ typedef enum { MNK_HISTORY_AUTO, MNK_HISTORY_ALWAYS, MNK_HISTORY_NEVER } MnkHist
 const char *mnk_history_name(MnkHistory history);
 gboolean mnk_history_from_name(const char *name, MnkHistory *history);
 
+/* Free text as it comes, made plain piece by piece: what mnk_batch_read_events does to a caption's
+ * text, but line breaks stay, as single line feeds; and thoughts (<think>...</think> at the
+ * beginning) are left out. */
+typedef struct _MnkPlainText MnkPlainText;
+MnkPlainText *mnk_plain_text_new(gsize max);
+void mnk_plain_text_free(MnkPlainText *plain);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkPlainText, mnk_plain_text_free)
+/* Takes UTF-8 cut anywhere; appends to out what is certain by now: whole characters. FALSE: it has
+ * grown past max bytes, and what is more is left out. */
+gboolean mnk_plain_text_push(MnkPlainText *plain, const char *bytes, gsize length, GString *out);
+/* No more comes. */
+void mnk_plain_text_end(MnkPlainText *plain, GString *out);
+
 /* An earlier question and its answer. */
 typedef struct {
   char *question, *answer;
@@ -168,7 +181,7 @@ typedef struct {
   void (*done)(const MnkBackendReply *reply, const GError *error, gpointer user); /* once, last */
 } MnkBackendTalk;
 /* The question is copied. Free text, streamed where the service can; retried only while nothing has
- * come. What is told is free of control characters. mnk_backend_cancel ends it, too. */
+ * come. What is told is plain text (see MnkPlainText). mnk_backend_cancel ends it, too. */
 void mnk_backend_ask(MnkBackend *backend, const MnkBackendQuestion *question,
                      const MnkBackendTalk *talk, gpointer user);
 

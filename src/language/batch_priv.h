@@ -18,5 +18,10 @@ MnkBatch *mnk_batch_copy(const MnkBatch *batch);
  * bidirectional and private characters removed, white space single, at most max bytes, cut between
  * characters. Joiners stay: scripts and emoji need them. Caller frees. */
 char *mnk_text_plain(const char *text, gsize max);
+/* Past the escape sequence that begins at p, in valid text; p itself when none does. *whole: FALSE
+ * when the text ends before it does. */
+const char *mnk_text_skip_escape(const char *p, gboolean *whole);
+/* No control, format, private character; joiners are plain. */
+gboolean mnk_text_is_plain(gunichar c);
 
 #endif

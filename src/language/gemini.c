@@ -37,6 +37,8 @@ static gboolean configure(MnkRemoteBackend *service, const MnkSettings *settings
   const char *folder = strchr(service->model, '/') ? "" : "models/";
   service->caption_url =
       g_strdup_printf("%s/v1beta/%s%s:generateContent", base, folder, service->model);
+  service->stream_url =
+      g_strdup_printf("%s/v1beta/%s%s:streamGenerateContent?alt=sse", base, folder, service->model);
   service->check_method = "GET";
   service->check_url = g_strdup_printf("%s/v1beta/%s%s", base, folder, service->model);
   return TRUE;
@@ -62,6 +64,7 @@ const MnkDialect mnk_dialect_gemini = {
     .configure = configure,
     .write = mnk_google_write,
     .read = mnk_google_read,
+    .read_part = mnk_google_read_part,
     .judge = judge,
     .key_hint = "set GEMINI_API_KEY to a key that may use it",
     .model_hint = "it may be retired or misspelt; set --model (GEMINI_MODEL) to a current one",

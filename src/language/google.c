@@ -24,9 +24,39 @@ static void write_generation(MnkJsonWriter *w, const MnkPrompt *prompt) {
   mnk_json_add_double(w, "temperature", (double)prompt->temperature, 3);
   mnk_json_add_int(w, "maxOutputTokens", prompt->tokens_max);
   mnk_json_add_int(w, "candidateCount", 1);
-  mnk_json_add_string(w, "responseMimeType", "application/json");
-  mnk_prompt_write_schema(w, "responseSchema", MNK_SCHEMA_OPENAPI, prompt->n_frames);
+  if (!prompt->is_free) {
+    mnk_json_add_string(w, "responseMimeType", "application/json");
+    mnk_prompt_write_schema(w, "responseSchema", MNK_SCHEMA_OPENAPI, prompt->n_frames);
+  }
   mnk_json_end_object(w);
+}
+
+static void write_turn(MnkJsonWriter *w, const char *role, const char *text) {
+  mnk_json_begin_object(w, NULL);
+  mnk_json_add_string(w, "role", role);
+  mnk_json_begin_array(w, "parts");
+  mnk_json_begin_object(w, NULL);
+  mnk_json_add_string(w, "text", text);
+  mnk_json_end_object(w);
+  mnk_json_end_array(w);
+  mnk_json_end_object(w);
+}
+
+static void write_contents(MnkJsonWriter *w, const MnkPrompt *prompt) {
+  mnk_json_begin_array(w, "contents");
+  for (guint i = 0; i < prompt->turns->len; i++) {
+    const MnkPromptTurn *turn = prompt->turns->pdata[i];
+    write_turn(w, "user", turn->question);
+    write_turn(w, "model", turn->answer);
+  }
+  mnk_json_begin_object(w, NULL);
+  mnk_json_add_string(w, "role", "user");
+  mnk_json_begin_array(w, "parts");
+  for (guint i = 0; i < prompt->parts->len; i++)
+    write_part(w, prompt->parts->pdata[i]);
+  mnk_json_end_array(w);
+  mnk_json_end_object(w);
+  mnk_json_end_array(w);
 }
 
 void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service,
@@ -41,15 +71,7 @@ void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkRemoteBack
   mnk_json_end_object(&w);
   mnk_json_end_array(&w);
   mnk_json_end_object(&w);
-  mnk_json_begin_array(&w, "contents");
-  mnk_json_begin_object(&w, NULL);
-  mnk_json_add_string(&w, "role", "user");
-  mnk_json_begin_array(&w, "parts");
-  for (guint i = 0; i < prompt->parts->len; i++)
-    write_part(&w, prompt->parts->pdata[i]);
-  mnk_json_end_array(&w);
-  mnk_json_end_object(&w);
-  mnk_json_end_array(&w);
+  write_contents(&w, prompt);
   write_generation(&w, prompt);
   mnk_json_end_object(&w);
 }
@@ -97,5 +119,27 @@ gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **err
   gboolean ended = reply->cut || g_str_equal(finish, "STOP");
   if (!reply->text && !reply->cut)
     reply->blocked = mnk_text_plain(block ? block : ended ? "an empty answer" : finish, 64);
+  return TRUE;
+}
+
+/* One part of a stream may have nothing but counts. */
+gboolean mnk_google_read_part(const MnkJsonValue *root, MnkReply *reply, GError **error) {
+  const MnkJsonValue *said = mnk_json_get(mnk_json_get(root, "error"), "message");
+  if (said || mnk_json_type(root) != MNK_JSON_OBJECT) {
+    g_autofree char *plain = mnk_text_plain(mnk_json_string(said, ""), 300);
+    g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "the stream has %s%s",
+                said ? "an error: " : "something else than objects", plain);
+    return FALSE;
+  }
+  const MnkJsonValue *candidate = mnk_json_at(mnk_json_get(root, "candidates"), 0);
+  const MnkJsonValue *feedback = mnk_json_get(root, "promptFeedback");
+  const char *block = mnk_json_string(mnk_json_get(feedback, "blockReason"), NULL);
+  const char *finish = mnk_json_string(mnk_json_get(candidate, "finishReason"), NULL);
+  read_usage(root, reply);
+  reply->text = read_parts(candidate);
+  reply->cut = finish && g_str_equal(finish, "MAX_TOKENS");
+  reply->ended = finish != NULL;
+  if (block || (finish && !reply->cut && !g_str_equal(finish, "STOP")))
+    reply->blocked = mnk_text_plain(block ? block : finish, 64);
   return TRUE;
 }

@@ -13,6 +13,7 @@ enum {
   FORMAT_MASK = 3,
   COMPLETION_TOKENS = 4, /* max_completion_tokens instead of max_tokens */
   NO_TEMPERATURE = 8,
+  NO_STREAM_OPTIONS = 16,
 };
 
 static gboolean is_configured(const MnkSettings *settings) {
@@ -61,12 +62,21 @@ static void write_part(MnkJsonWriter *w, const MnkPromptPart *part) {
   mnk_json_end_object(w);
 }
 
+static void write_message(MnkJsonWriter *w, const char *role, const char *text) {
+  mnk_json_begin_object(w, NULL);
+  mnk_json_add_string(w, "role", role);
+  mnk_json_add_string(w, "content", text);
+  mnk_json_end_object(w);
+}
+
 static void write_messages(MnkJsonWriter *w, const MnkPrompt *prompt) {
   mnk_json_begin_array(w, "messages");
-  mnk_json_begin_object(w, NULL);
-  mnk_json_add_string(w, "role", "system");
-  mnk_json_add_string(w, "content", prompt->system);
-  mnk_json_end_object(w);
+  write_message(w, "system", prompt->system);
+  for (guint i = 0; i < prompt->turns->len; i++) {
+    const MnkPromptTurn *turn = prompt->turns->pdata[i];
+    write_message(w, "user", turn->question);
+    write_message(w, "assistant", turn->answer);
+  }
   mnk_json_begin_object(w, NULL);
   mnk_json_add_string(w, "role", "user");
   mnk_json_begin_array(w, "content");
@@ -92,23 +102,33 @@ static void write_format(MnkJsonWriter *w, guint n_frames, guint format) {
   mnk_json_end_object(w);
 }
 
+static void write_stream(MnkJsonWriter *w, gboolean streamed, gboolean with_usage) {
+  mnk_json_add_bool(w, "stream", streamed);
+  if (!streamed || !with_usage)
+    return;
+  mnk_json_begin_object(w, "stream_options");
+  mnk_json_add_bool(w, "include_usage", TRUE);
+  mnk_json_end_object(w);
+}
+
 static void write_request(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service,
                           guint form) {
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);
   mnk_json_begin_object(&w, NULL);
   mnk_json_add_string(&w, "model", service->model);
-  mnk_json_add_bool(&w, "stream", FALSE);
+  write_stream(&w, prompt->is_free && !(form & MNK_FORM_WHOLE), !(form & NO_STREAM_OPTIONS));
   if (!(form & NO_TEMPERATURE))
     mnk_json_add_double(&w, "temperature", (double)prompt->temperature, 3);
   mnk_json_add_int(&w, form & COMPLETION_TOKENS ? "max_completion_tokens" : "max_tokens",
                    prompt->tokens_max);
-  write_format(&w, prompt->n_frames, form & FORMAT_MASK);
+  if (!prompt->is_free)
+    write_format(&w, prompt->n_frames, form & FORMAT_MASK);
   write_messages(&w, prompt);
   mnk_json_end_object(&w);
 }
 
-static gboolean weaken(const char *message, guint *form) {
+static gboolean weaken(const char *message, gboolean is_free, guint *form) {
   if (strstr(message, "max_completion_tokens") && !(*form & COMPLETION_TOKENS)) {
     *form |= COMPLETION_TOKENS;
     return TRUE;
@@ -118,6 +138,12 @@ static gboolean weaken(const char *message, guint *form) {
     return TRUE;
   }
   /* Whatever else it says: many servers do not name what they do not know. */
+  if (is_free) {
+    gboolean all = strstr(message, "stream") && !strstr(message, "stream_options");
+    gboolean more = !(*form & (MNK_FORM_WHOLE | NO_STREAM_OPTIONS));
+    *form |= NO_STREAM_OPTIONS;
+    return more && !all;
+  }
   if ((*form & FORMAT_MASK) == FORMAT_NONE)
     return FALSE;
   (*form)++;
@@ -140,13 +166,18 @@ static guint64 count(const MnkJsonValue *object, const char *key) {
   return (guint64)CLAMP(mnk_json_int(mnk_json_get(object, key), 0), 0, G_MAXINT32);
 }
 
+/* Some that stand between say 200 although the service behind them failed. */
+static char *read_error(const MnkJsonValue *root) {
+  const MnkJsonValue *error = mnk_json_get(root, "error");
+  const MnkJsonValue *said = mnk_json_get(error, "message");
+  return mnk_text_plain(mnk_json_string(said ? said : error, ""), 300);
+}
+
 static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **error) {
   const MnkJsonValue *choice = mnk_json_at(mnk_json_get(root, "choices"), 0);
   const MnkJsonValue *message = mnk_json_get(choice, "message");
   if (mnk_json_type(message) != MNK_JSON_OBJECT) {
-    /* Some that stand between say 200 although the service behind them failed. */
-    const MnkJsonValue *said = mnk_json_get(mnk_json_get(root, "error"), "message");
-    g_autofree char *plain = mnk_text_plain(mnk_json_string(said, ""), 300);
+    g_autofree char *plain = read_error(root);
     g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "the reply has no choices[0].message%s%s",
                 *plain ? ": " : "", plain);
     return FALSE;
@@ -164,6 +195,32 @@ static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **e
                                     : g_str_equal(finish, "stop") ? "an empty answer"
                                                                   : finish,
                                     200);
+  return TRUE;
+}
+
+/* The last part has counts and no choices. */
+static gboolean read_part(const MnkJsonValue *root, MnkReply *reply, GError **error) {
+  gboolean object = mnk_json_type(root) == MNK_JSON_OBJECT;
+  MnkJsonType error_type = mnk_json_type(mnk_json_get(root, "error"));
+  if (!object || error_type == MNK_JSON_OBJECT || error_type == MNK_JSON_STRING) {
+    g_autofree char *plain = read_error(root);
+    g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "the stream has %s%s",
+                object ? "an error: " : "something else than objects", plain);
+    return FALSE;
+  }
+  const MnkJsonValue *choice = mnk_json_at(mnk_json_get(root, "choices"), 0);
+  const MnkJsonValue *delta = mnk_json_get(choice, "delta");
+  const MnkJsonValue *usage = mnk_json_get(root, "usage");
+  const char *finish = mnk_json_string(mnk_json_get(choice, "finish_reason"), NULL);
+  const char *refusal = mnk_json_string(mnk_json_get(delta, "refusal"), "");
+  reply->prompt_tokens = count(usage, "prompt_tokens");
+  reply->answer_tokens = count(usage, "completion_tokens");
+  reply->model = mnk_text_plain(mnk_json_string(mnk_json_get(root, "model"), ""), 128);
+  reply->text = read_content(mnk_json_get(delta, "content"));
+  reply->ended = finish != NULL;
+  reply->cut = finish && g_str_equal(finish, "length");
+  if (*refusal || (finish && g_str_equal(finish, "content_filter")))
+    reply->blocked = mnk_text_plain(*refusal ? refusal : finish, 200);
   return TRUE;
 }
 
@@ -190,6 +247,7 @@ const MnkDialect mnk_dialect_openai = {
     .configure = configure,
     .write = write_request,
     .read = read_reply,
+    .read_part = read_part,
     .weaken = weaken,
     .judge = judge,
     .lists_models = TRUE,

@@ -6,15 +6,16 @@
 static const gunichar ESCAPE = 0x1b, BELL = 0x07, CSI = 0x9b, OSC = 0x9d, STRING_END = 0x9c;
 
 /* Past the parameters and the final byte of a control sequence (ECMA-48, 5.4). */
-static const char *skip_control_sequence(const char *p) {
+static const char *skip_control_sequence(const char *p, gboolean *whole) {
   while (*p >= 0x20 && *p <= 0x3f)
     p++;
+  *whole = *p != '\0';
   return *p >= 0x40 && *p <= 0x7e ? p + 1 : p;
 }
 
 /* Past a control string: up to BEL or ST. One that does not end is no control string: only its
  * beginning goes. */
-static const char *skip_control_string(const char *start) {
+static const char *skip_control_string(const char *start, gboolean *whole) {
   for (const char *p = start; *p; p = g_utf8_next_char(p)) {
     gunichar c = g_utf8_get_char(p);
     if (c == BELL || c == STRING_END)
@@ -22,29 +23,32 @@ static const char *skip_control_string(const char *start) {
     if (c == ESCAPE && p[1] == '\\')
       return p + 2;
   }
+  *whole = FALSE;
   return start;
 }
 
-/* Past the escape sequence that begins at p; p itself when none does. */
-static const char *skip_escape(const char *p) {
-  gunichar c = g_utf8_get_char(p);
-  if (c == CSI)
-    return skip_control_sequence(g_utf8_next_char(p));
-  if (c == OSC)
-    return skip_control_string(g_utf8_next_char(p));
-  if (c != ESCAPE)
-    return p;
-  p++;
+static const char *skip_after_escape(const char *p, gboolean *whole) {
   if (*p == '[')
-    return skip_control_sequence(p + 1);
+    return skip_control_sequence(p + 1, whole);
   if (*p && strchr("]PX^_", *p))
-    return skip_control_string(p + 1);
+    return skip_control_string(p + 1, whole);
   while (*p >= 0x20 && *p <= 0x2f)
     p++;
+  *whole = *p != '\0';
   return *p >= 0x30 && *p <= 0x7e ? p + 1 : p;
 }
 
-static gboolean is_plain(gunichar c) {
+const char *mnk_text_skip_escape(const char *p, gboolean *whole) {
+  gunichar c = g_utf8_get_char(p);
+  *whole = TRUE;
+  if (c == CSI)
+    return skip_control_sequence(g_utf8_next_char(p), whole);
+  if (c == OSC)
+    return skip_control_string(g_utf8_next_char(p), whole);
+  return c == ESCAPE ? skip_after_escape(p + 1, whole) : p;
+}
+
+gboolean mnk_text_is_plain(gunichar c) {
   switch (g_unichar_type(c)) {
   case G_UNICODE_CONTROL:
   case G_UNICODE_PRIVATE_USE:
@@ -62,7 +66,8 @@ char *mnk_text_plain(const char *text, gsize max) {
   GString *out = g_string_new(NULL);
   gboolean space = FALSE;
   for (const char *p = valid; *p;) {
-    const char *after = skip_escape(p);
+    gboolean whole;
+    const char *after = mnk_text_skip_escape(p, &whole);
     if (after != p) {
       p = after;
       continue;
@@ -73,7 +78,7 @@ char *mnk_text_plain(const char *text, gsize max) {
       space = out->len > 0;
       continue;
     }
-    if (!is_plain(c))
+    if (!mnk_text_is_plain(c))
       continue;
     if (out->len + (space ? 1 : 0) + (gsize)g_unichar_to_utf8(c, NULL) > max)
       break;

@@ -64,13 +64,13 @@ static void part_free(gpointer data) {
   g_free(part);
 }
 
-static void add_text(MnkPrompt *prompt, char *text) {
+void mnk_prompt_add_text(MnkPrompt *prompt, char *text) {
   MnkPromptPart *part = g_new0(MnkPromptPart, 1);
   part->text = text;
   g_ptr_array_add(prompt->parts, part);
 }
 
-static void add_picture(MnkPrompt *prompt, GBytes *jpeg) {
+void mnk_prompt_add_jpeg(MnkPrompt *prompt, GBytes *jpeg) {
   MnkPromptPart *part = g_new0(MnkPromptPart, 1);
   part->jpeg = g_bytes_ref(jpeg);
   g_ptr_array_add(prompt->parts, part);
@@ -80,15 +80,16 @@ void mnk_prompt_free(MnkPrompt *prompt) {
   if (!prompt)
     return;
   g_free(prompt->system);
+  g_ptr_array_unref(prompt->turns);
   g_ptr_array_unref(prompt->parts);
   g_free(prompt);
 }
 
 /* ---- Material ---- */
 
-/* One line, as material: some templates mark turns with square brackets, so that these become round
- * ones; angle brackets are the JSON writer's business. Of a long text its end is kept. */
-static char *material(const char *text, gsize max) {
+/* Some templates mark turns with square brackets, so that these become round ones; angle brackets
+ * are the JSON writer's business. */
+char *mnk_prompt_material(const char *text, gsize max) {
   g_autofree char *plain = mnk_text_plain(text, text ? strlen(text) : 0);
   gsize length = strlen(plain);
   char *start = plain + (length > max ? length - max : 0);
@@ -99,25 +100,24 @@ static char *material(const char *text, gsize max) {
   return g_strdup(start);
 }
 
-static void add_material(MnkJsonWriter *w, const char *key, const char *text, gsize max) {
-  g_autofree char *line = material(text, max);
+void mnk_prompt_write_material(MnkJsonWriter *w, const char *key, const char *text, gsize max) {
+  g_autofree char *line = mnk_prompt_material(text, max);
   if (*line)
     mnk_json_add_string(w, key, line);
 }
 
-/* The user's words may have lines. */
-static void add_wish(MnkJsonWriter *w, const char *text) {
-  g_autofree char *some = g_strndup(text, WISH_BYTES);
+void mnk_prompt_write_lines(MnkJsonWriter *w, const char *key, const char *text, gsize max) {
+  g_autofree char *some = g_strndup(text, max);
   g_auto(GStrv) lines = g_strsplit(some, "\n", -1);
   for (guint i = 0; lines[i]; i++) {
-    char *line = material(lines[i], WISH_BYTES);
+    char *line = mnk_prompt_material(lines[i], max);
     g_free(lines[i]);
     lines[i] = line;
   }
   g_autofree char *joined = g_strjoinv("\n", lines);
   g_strstrip(joined);
   if (*joined)
-    mnk_json_add_string(w, "wish", joined);
+    mnk_json_add_string(w, key, joined);
 }
 
 static char *material_json(const MnkBatch *batch, const char *wish) {
@@ -125,10 +125,10 @@ static char *material_json(const MnkBatch *batch, const char *wish) {
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);
   mnk_json_begin_object(&w, NULL);
-  add_material(&w, "earlier", batch->context, CONTEXT_BYTES);
-  add_material(&w, "running", batch->running, RUNNING_BYTES);
-  add_material(&w, "known", batch->known, KNOWN_BYTES);
-  add_wish(&w, wish);
+  mnk_prompt_write_material(&w, "earlier", batch->context, CONTEXT_BYTES);
+  mnk_prompt_write_material(&w, "running", batch->running, RUNNING_BYTES);
+  mnk_prompt_write_material(&w, "known", batch->known, KNOWN_BYTES);
+  mnk_prompt_write_lines(&w, "wish", wish, WISH_BYTES); /* the user's words may have lines */
   mnk_json_end_object(&w);
   return g_string_free(out, FALSE);
 }
@@ -162,12 +162,11 @@ static GPtrArray *choose_frames(const MnkBatch *batch, guint images_max) {
   return frames;
 }
 
-/* Leaves out the least important ones until the rest fits. */
-static void fit_frames(GPtrArray *frames, gsize body_max) {
-  gsize total = WORDS_BYTES;
+void mnk_prompt_fit_frames(GPtrArray *frames, gsize bytes_max) {
+  gsize total = 0;
   for (guint i = 0; i < frames->len; i++)
     total += encoded_length(frames->pdata[i]);
-  while (total > body_max && frames->len > 0) {
+  while (total > bytes_max && frames->len > 0) {
     guint least = 0;
     for (guint i = 1; i < frames->len; i++) {
       const MnkBatchFrame *frame = frames->pdata[i], *other = frames->pdata[least];
@@ -184,18 +183,32 @@ static void add_frames(MnkPrompt *prompt, const MnkBatch *batch, const GPtrArray
   for (guint i = 0; i < frames->len; i++) {
     const MnkBatchFrame *frame = frames->pdata[i];
     gint64 at_ms = batch->pts_ms[frame->index] - start_ms;
-    add_text(prompt, g_strdup_printf("Frame %u, %.2f s:", frame->index, (double)at_ms / 1000));
-    add_picture(prompt, frame->jpeg);
+    mnk_prompt_add_text(prompt,
+                        g_strdup_printf("Frame %u, %.2f s:", frame->index, (double)at_ms / 1000));
+    mnk_prompt_add_jpeg(prompt, frame->jpeg);
   }
 }
 
 /* ---- The prompt ---- */
 
-static MnkPrompt *prompt_new(const MnkBatch *batch, const MnkPromptLimits *limits) {
+static void turn_free(gpointer data) {
+  MnkPromptTurn *turn = data;
+  g_free(turn->question);
+  g_free(turn->answer);
+  g_free(turn);
+}
+
+MnkPrompt *mnk_prompt_new_empty(void) {
   MnkPrompt *prompt = g_new0(MnkPrompt, 1);
+  prompt->turns = g_ptr_array_new_with_free_func(turn_free);
+  prompt->parts = g_ptr_array_new_with_free_func(part_free);
+  return prompt;
+}
+
+static MnkPrompt *prompt_new(const MnkBatch *batch, const MnkPromptLimits *limits) {
+  MnkPrompt *prompt = mnk_prompt_new_empty();
   gboolean japanese = batch->lang && g_str_has_prefix(batch->lang, "ja");
   prompt->system = g_strdup(japanese ? SYSTEM_JA : SYSTEM_EN);
-  prompt->parts = g_ptr_array_new_with_free_func(part_free);
   prompt->n_frames = batch->n_frames;
   prompt->tokens_max = limits->tokens_max;
   prompt->temperature = batch->temperature >= 0 ? batch->temperature : limits->temperature;
@@ -210,7 +223,7 @@ MnkPrompt *mnk_prompt_new(const MnkBatch *batch, const MnkPromptLimits *limits, 
   }
   g_autoptr(GPtrArray) frames = choose_frames(batch, limits->images_max);
   guint offered = frames->len;
-  fit_frames(frames, limits->body_max);
+  mnk_prompt_fit_frames(frames, limits->body_max - MIN(limits->body_max, WORDS_BYTES));
   if (frames->len == 0) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_LIMIT, "%s",
                 offered > 0 ? "no picture of the batch fits in --backend-body"
@@ -221,10 +234,11 @@ MnkPrompt *mnk_prompt_new(const MnkBatch *batch, const MnkPromptLimits *limits, 
   gint64 last_ms = batch->pts_ms[batch->n_frames - 1] - batch->pts_ms[0];
   const char *wish = batch->prompt && *batch->prompt ? batch->prompt : limits->wish;
   g_autofree char *json = material_json(batch, wish ? wish : "");
-  add_text(prompt, g_strdup_printf("The stretch has %u frames, numbered 0 to %u, over %.2f s; %u "
-                                   "of them are shown.\nMaterial: %s",
-                                   batch->n_frames, batch->n_frames - 1, (double)last_ms / 1000,
-                                   frames->len, json));
+  mnk_prompt_add_text(
+      prompt, g_strdup_printf("The stretch has %u frames, numbered 0 to %u, over %.2f s; %u "
+                              "of them are shown.\nMaterial: %s",
+                              batch->n_frames, batch->n_frames - 1, (double)last_ms / 1000,
+                              frames->len, json));
   add_frames(prompt, batch, frames);
   return g_steal_pointer(&prompt);
 }
@@ -235,12 +249,13 @@ void mnk_prompt_add_repair(MnkPrompt *prompt, const char *answer, const char *fa
   mnk_json_writer_init(&w, json);
   mnk_json_begin_object(&w, NULL);
   g_autofree char *cut = g_strndup(answer, BAD_ANSWER_BYTES);
-  add_material(&w, "your_answer", cut, BAD_ANSWER_BYTES);
-  add_material(&w, "fault", fault, CONTEXT_BYTES);
+  mnk_prompt_write_material(&w, "your_answer", cut, BAD_ANSWER_BYTES);
+  mnk_prompt_write_material(&w, "fault", fault, CONTEXT_BYTES);
   mnk_json_end_object(&w);
-  add_text(prompt, g_strdup_printf("Your answer could not be used: %s\nAnswer again about the same "
-                                   "pictures, with the fault mended, as JSON alone.",
-                                   json->str));
+  mnk_prompt_add_text(
+      prompt, g_strdup_printf("Your answer could not be used: %s\nAnswer again about the same "
+                              "pictures, with the fault mended, as JSON alone.",
+                              json->str));
 }
 
 /* ---- Schema ---- */

@@ -168,6 +168,12 @@ typedef struct {
   gboolean check; /* goes out although the breaker is open or a fault lasts */
   /* A 2xx body: FALSE makes it a passing fault. NULL: anything goes. */
   gboolean (*accept)(GBytes *body, gpointer user, GError **error);
+  /* A stream of events is wanted: an attempt begins; and what has come of a 2xx body that is one,
+   * by its type. FALSE makes it a passing fault; the exchange may be cancelled from within when
+   * TRUE is returned. NULL: the whole body alone. */
+  void (*begin)(gpointer user);
+  gboolean (*part)(const char *bytes, gsize length, gpointer user, GError **error);
+  gsize answer_max; /* 0: the service's */
   /* Once, later than the start; the exchange is gone. fault NULL: accepted. */
   void (*done)(const MnkFault *fault, guint attempts, gpointer user);
   gpointer user;
@@ -177,5 +183,7 @@ typedef struct _MnkExchange MnkExchange;
 MnkExchange *mnk_exchange_start(MnkRemote *remote, const MnkExchangeConfig *config);
 /* No done comes. */
 void mnk_exchange_cancel(MnkExchange *exchange);
+/* What has come has been passed on: from now on nothing is tried again. */
+void mnk_exchange_commit(MnkExchange *exchange);
 
 #endif

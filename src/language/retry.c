@@ -16,6 +16,7 @@ struct _MnkExchange {
   char *url;
   guint attempts, retries_left;
   gboolean trial;   /* the breaker waits to hear */
+  gboolean final;   /* no attempt comes after this one */
   gboolean renewed; /* a refused token has been renewed once */
   gint64 sent_us;
   MnkHttpCall *call;
@@ -39,6 +40,10 @@ static void exchange_free(MnkExchange *exchange) {
 void mnk_exchange_cancel(MnkExchange *exchange) {
   if (exchange)
     exchange_free(exchange);
+}
+
+void mnk_exchange_commit(MnkExchange *exchange) {
+  exchange->final = TRUE;
 }
 
 /* done may free everything, this exchange's remote too. */
@@ -69,7 +74,7 @@ static void hold(MnkRemote *remote, gint64 asked_ms) {
 
 /* FALSE: that was the last attempt. */
 static gboolean try_again(MnkExchange *exchange, const MnkFault *fault) {
-  if (fault->kind != MNK_FAULT_PASSING || exchange->retries_left == 0)
+  if (fault->kind != MNK_FAULT_PASSING || exchange->retries_left == 0 || exchange->final)
     return FALSE;
   gint64 wait_ms = MAX(backoff_ms(exchange), fault->retry_after_ms);
   gint64 now_us = g_get_monotonic_time(), again_us = now_us + wait_ms * 1000;
@@ -155,6 +160,21 @@ static void on_reply(const MnkHttpReply *reply, const GError *error, gpointer us
                                 mnk_http_reply_header(reply, "Retry-After"), g_get_real_time()));
 }
 
+static gboolean is_event_stream(const MnkHttpReply *reply) {
+  const char *type = mnk_http_reply_header(reply, "Content-Type");
+  return reply->status / 100 == 2 && type &&
+         g_ascii_strncasecmp(type, "text/event-stream", strlen("text/event-stream")) == 0;
+}
+
+static void on_part(const MnkHttpReply *head, const char *bytes, gsize length, gpointer user) {
+  MnkExchange *exchange = user;
+  g_autoptr(GError) error = NULL;
+  if (!is_event_stream(head) || exchange->config.part(bytes, length, exchange->config.user, &error))
+    return;
+  mnk_http_call_cancel(g_steal_pointer(&exchange->call));
+  attempt_failed(exchange, mnk_fault_from_error(error));
+}
+
 static void on_authorised(const char *header, const MnkFault *fault, gpointer user) {
   MnkExchange *exchange = user;
   const MnkRemoteConfig *remote = &exchange->remote->config;
@@ -164,8 +184,10 @@ static void on_authorised(const char *header, const MnkFault *fault, gpointer us
     attempt_failed(exchange, copy);
     return;
   }
-  const char *headers[] = {"Content-Type: application/json", "Accept: application/json", header,
-                           NULL};
+  gboolean streamed = exchange->config.part != NULL;
+  const char *accept =
+      streamed ? "Accept: text/event-stream, application/json" : "Accept: application/json";
+  const char *headers[] = {"Content-Type: application/json", accept, header, NULL};
   gint64 left_ms = (exchange->config.deadline_us - g_get_monotonic_time()) / 1000;
   MnkHttpCallConfig call = {
       .method = exchange->config.method,
@@ -176,9 +198,13 @@ static void on_authorised(const char *header, const MnkFault *fault, gpointer us
       .first_byte_ms = remote->first_byte_ms,
       .idle_ms = remote->first_byte_ms,
       .total_ms = MAX(left_ms, 0) + 1000, /* our own deadline comes first and says more */
-      .response_max = remote->answer_max,
+      .response_max =
+          exchange->config.answer_max > 0 ? exchange->config.answer_max : remote->answer_max,
       .policy = exchange->remote->policy,
+      .part = streamed ? on_part : NULL,
   };
+  if (exchange->config.begin)
+    exchange->config.begin(exchange->config.user);
   exchange->attempts++;
   exchange->sent_us = g_get_monotonic_time();
   exchange->call = mnk_http_client_call(remote->client, &call, on_reply, exchange);

@@ -110,7 +110,7 @@ gboolean mnk_remote_backend_new(const MnkSettings *settings, MnkHttpClient *clie
 }
 
 static void free_call(gpointer call) {
-  mnk_call_free(call);
+  mnk_remote_call_free(call);
 }
 
 void mnk_remote_backend_free(MnkRemoteBackend *service) {
@@ -120,12 +120,13 @@ void mnk_remote_backend_free(MnkRemoteBackend *service) {
   mnk_timer_clear(&service->pump);
   g_queue_clear_full(&service->waiting, free_call);
   g_queue_clear_full(&service->ending, free_call);
-  g_ptr_array_foreach(service->active, (GFunc)(void (*)(void))mnk_call_free, NULL);
+  g_ptr_array_foreach(service->active, (GFunc)(void (*)(void))mnk_remote_call_free, NULL);
   g_ptr_array_unref(service->active);
   mnk_remote_free(service->remote);
   mnk_oauth_free(service->auth);
   g_free(service->model);
   g_free(service->caption_url);
+  g_free(service->stream_url);
   g_free(service->check_url);
   g_free(service->check_body);
   g_free(service->wish);
@@ -177,7 +178,8 @@ static void pump_after(MnkRemoteBackend *service, gint64 delay_ms) {
 }
 
 /* Why a call whose turn it is gets none; NULL: it may go, or wait. */
-static MnkFault *refusal(const MnkRemoteBackend *service, const MnkCall *call, gint64 now_us) {
+static MnkFault *refusal(const MnkRemoteBackend *service, const MnkRemoteCall *call,
+                         gint64 now_us) {
   const MnkRemote *remote = service->remote;
   MnkFault *fault = NULL;
   if (remote->lasting)
@@ -186,10 +188,10 @@ static MnkFault *refusal(const MnkRemoteBackend *service, const MnkCall *call, g
     fault = mnk_fault_new(MNK_FAULT_PASSING, MNK_ERROR_SOURCE,
                           "too many calls failed in a row, so it is left alone for a while (%s)",
                           remote->last_fault ? remote->last_fault : "no answer");
-  else if (remote->hold_until_us > now_us && remote->hold_until_us >= mnk_call_deadline_us(call))
+  else if (remote->hold_until_us > now_us && remote->hold_until_us >= call->deadline_us)
     fault = mnk_fault_new(MNK_FAULT_PASSING, MNK_ERROR_SOURCE,
-                          "it asks to be left alone until after the batch's deadline (%s)",
-                          remote->last_fault ? remote->last_fault : "no answer");
+                          "it asks to be left alone until after the %s's deadline (%s)",
+                          call->kind->what, remote->last_fault ? remote->last_fault : "no answer");
   if (fault)
     fault->refused = TRUE;
   return fault;
@@ -200,11 +202,11 @@ static gboolean on_pump(gpointer user) {
   mnk_timer_clear(&service->pump);
   gint64 now_us = g_get_monotonic_time();
   while (!g_queue_is_empty(&service->waiting)) {
-    MnkCall *call = g_queue_peek_head(&service->waiting);
+    MnkRemoteCall *call = g_queue_peek_head(&service->waiting);
     MnkFault *fault = refusal(service, call, now_us);
     if (fault) {
       g_queue_push_tail(&service->ending, g_queue_pop_head(&service->waiting));
-      mnk_call_refuse(call, fault);
+      mnk_remote_call_refuse(call, fault);
       continue;
     }
     if (service->active->len >= service->calls_max)
@@ -214,41 +216,56 @@ static gboolean on_pump(gpointer user) {
       break;
     }
     g_ptr_array_add(service->active, g_queue_pop_head(&service->waiting));
-    mnk_call_start(call);
+    mnk_remote_call_start(call);
   }
   return G_SOURCE_REMOVE;
 }
 
-void mnk_remote_backend_forget(MnkRemoteBackend *service, MnkCall *call) {
+void mnk_remote_backend_forget(MnkRemoteBackend *service, MnkRemoteCall *call) {
   if (!g_ptr_array_remove_fast(service->active, call) && !g_queue_remove(&service->waiting, call))
     g_queue_remove(&service->ending, call);
   pump_after(service, 0);
 }
 
-static void caption(gpointer self, const MnkBatch *batch, MnkBackendDone done, gpointer user) {
-  MnkRemoteBackend *service = self;
-  MnkCall *call = mnk_call_new(service, batch, done, user);
+/* Behind those that are as urgent. */
+static void queue_call(MnkRemoteBackend *service, MnkRemoteCall *call) {
+  GList *before = service->waiting.head;
+  while (before && (!call->kind->urgent || ((const MnkRemoteCall *)before->data)->kind->urgent))
+    before = before->next;
+  g_queue_insert_before(&service->waiting, before, call);
+}
+
+static void take_call(MnkRemoteBackend *service, MnkRemoteCall *call) {
+  guint waiting = g_queue_get_length(&service->waiting);
   service->counters.calls++;
-  if (g_queue_get_length(&service->waiting) >= WAITING_PER_CALL * service->calls_max) {
-    MnkFault *fault =
-        mnk_fault_new(MNK_FAULT_PASSING, MNK_ERROR_LIMIT, "%u batches wait for it already",
-                      g_queue_get_length(&service->waiting));
+  if (waiting >= WAITING_PER_CALL * service->calls_max) {
+    MnkFault *fault = mnk_fault_new(MNK_FAULT_PASSING, MNK_ERROR_LIMIT,
+                                    "%u requests wait for it already", waiting);
     fault->refused = TRUE;
     g_queue_push_tail(&service->ending, call);
-    mnk_call_refuse(call, fault);
+    mnk_remote_call_refuse(call, fault);
     return;
   }
-  g_queue_push_tail(&service->waiting, call);
+  queue_call(service, call);
   pump_after(service, 0);
+}
+
+static void caption(gpointer self, const MnkBatch *batch, MnkBackendDone done, gpointer user) {
+  take_call(self, mnk_remote_call_new_batch(self, batch, done, user));
+}
+
+static void ask(gpointer self, const MnkBackendQuestion *question, const MnkBackendTalk *talk,
+                gpointer user) {
+  take_call(self, mnk_remote_call_new_question(self, question, talk, user));
 }
 
 static void cancel_queued(GQueue *queue, gpointer user) {
   for (GList *link = queue->head; link;) {
     GList *next = link->next;
-    MnkCall *call = link->data;
-    if (mnk_call_is_of(call, user)) {
+    MnkRemoteCall *call = link->data;
+    if (call->user == user) {
       g_queue_delete_link(queue, link);
-      mnk_call_free(call);
+      mnk_remote_call_free(call);
     }
     link = next;
   }
@@ -259,11 +276,11 @@ static void cancel(gpointer self, gpointer user) {
   cancel_queued(&service->waiting, user);
   cancel_queued(&service->ending, user);
   for (guint i = service->active->len; i > 0; i--) {
-    MnkCall *call = service->active->pdata[i - 1];
-    if (!mnk_call_is_of(call, user))
+    MnkRemoteCall *call = service->active->pdata[i - 1];
+    if (call->user != user)
       continue;
     g_ptr_array_remove_index(service->active, i - 1);
-    mnk_call_free(call);
+    mnk_remote_call_free(call);
   }
   pump_after(service, 0);
 }
@@ -281,6 +298,7 @@ static void free_service(gpointer self) {
 /* Its name is the dialect's. */
 const MnkBackendClass mnk_remote_backend_class = {
     .caption = caption,
+    .ask = ask,
     .cancel = cancel,
     .check = check,
     .state = state,

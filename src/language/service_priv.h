@@ -16,9 +16,16 @@ typedef struct {
   GBytes *jpeg; /* a picture */
 } MnkPromptPart;
 
+/* An earlier turn of a conversation. */
+typedef struct {
+  char *question, *answer;
+} MnkPromptTurn;
+
 typedef struct {
   char *system;
+  GPtrArray *turns; /* of MnkPromptTurn; empty for captions */
   GPtrArray *parts; /* of MnkPromptPart: pictures, each after a text with its number and time */
+  gboolean is_free; /* the answer is free text, not events */
   guint n_frames;   /* numbers in the answer are below this */
   float temperature;
   guint tokens_max;
@@ -34,10 +41,25 @@ typedef struct {
 
 /* MNK_ERROR_LIMIT when not one picture fits. Pure. */
 MnkPrompt *mnk_prompt_new(const MnkBatch *batch, const MnkPromptLimits *limits, GError **error);
+/* MNK_ERROR_LIMIT when its words alone are too much. Pure. */
+MnkPrompt *mnk_prompt_new_question(const MnkBackendQuestion *question,
+                                   const MnkPromptLimits *limits, GError **error);
 void mnk_prompt_free(MnkPrompt *prompt);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkPrompt, mnk_prompt_free)
 /* Asks for the same again, given what was wrong with the answer. */
 void mnk_prompt_add_repair(MnkPrompt *prompt, const char *answer, const char *fault);
+/* For those who make prompts. Takes the text. */
+MnkPrompt *mnk_prompt_new_empty(void);
+void mnk_prompt_add_text(MnkPrompt *prompt, char *text);
+void mnk_prompt_add_jpeg(MnkPrompt *prompt, GBytes *jpeg);
+/* One line, as material: no character of it can be part of a chat template's marker once it is
+ * written as JSON. Of a long text its end is kept. Caller frees. */
+char *mnk_prompt_material(const char *text, gsize max);
+/* Member key of at most max bytes, unless it is empty; or line by line. */
+void mnk_prompt_write_material(MnkJsonWriter *w, const char *key, const char *text, gsize max);
+void mnk_prompt_write_lines(MnkJsonWriter *w, const char *key, const char *text, gsize max);
+/* Leaves out the least important of the frames (MnkBatchFrame) until the rest fits. */
+void mnk_prompt_fit_frames(GPtrArray *frames, gsize bytes_max);
 /* The answer's schema: of JSON Schema, or of the subset of OpenAPI 3.0 that Google takes. */
 typedef enum { MNK_SCHEMA_JSON, MNK_SCHEMA_OPENAPI } MnkSchemaStyle;
 void mnk_prompt_write_schema(MnkJsonWriter *w, const char *key, MnkSchemaStyle style,
@@ -48,9 +70,10 @@ void mnk_prompt_write_jpeg(MnkJsonWriter *w, const char *key, const char *prefix
 /* ---- Dialects ---- */
 
 typedef struct {
-  char *text;    /* the model's; NULL when there is none */
-  char *blocked; /* why the service withholds it, or NULL */
-  gboolean cut;  /* it ran into the limit of tokens */
+  char *text;     /* the model's; NULL when there is none */
+  char *blocked;  /* why the service withholds it, or NULL */
+  gboolean cut;   /* it ran into the limit of tokens */
+  gboolean ended; /* of a stream: this is the last of the text */
   guint64 prompt_tokens, answer_tokens;
   char *model;
 } MnkReply;
@@ -69,13 +92,18 @@ typedef struct {
   void (*write)(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service, guint form);
   /* FALSE: this is no reply of such a service. Pure. */
   gboolean (*read)(const MnkJsonValue *root, MnkReply *reply, GError **error);
+  /* The same for one event of a streamed reply; text is what it adds. */
+  gboolean (*read_part)(const MnkJsonValue *root, MnkReply *reply, GError **error);
   /* The next form to try after HTTP 400 with this message; FALSE: none. May be NULL. */
-  gboolean (*weaken)(const char *message, guint *form);
+  gboolean (*weaken)(const char *message, gboolean is_free, guint *form);
   /* Judges the reply to the check; FALSE: the model cannot be used. May be NULL. */
   gboolean (*judge)(const MnkRemoteBackend *service, const MnkJsonValue *root, GError **error);
   gboolean lists_models; /* the check asks for a list, which not every such service has */
   const char *key_hint, *model_hint; /* what to set */
 } MnkDialect;
+
+/* A bit of all forms: the reply is not to be streamed. */
+enum { MNK_FORM_WHOLE = 1 << 16 };
 
 extern const MnkDialect mnk_dialect_gemini, mnk_dialect_vertex, mnk_dialect_openai;
 
@@ -83,6 +111,7 @@ extern const MnkDialect mnk_dialect_gemini, mnk_dialect_vertex, mnk_dialect_open
 void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service,
                       guint form);
 gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **error);
+gboolean mnk_google_read_part(const MnkJsonValue *root, MnkReply *reply, GError **error);
 /* The base URL of Vertex at a location, or the one that the operator names. Caller frees. */
 char *mnk_vertex_base_url(const MnkSettings *settings, const char *location, GError **error);
 /* The bearer token of the settings, or their service account. *project: as for an account. */
@@ -98,13 +127,14 @@ gboolean mnk_embeddings_read(const char *body, gsize length, guint n, GPtrArray 
 
 /* ---- A remote service as a backend ---- */
 
-typedef struct _MnkCall MnkCall;
+typedef struct _MnkRemoteCall MnkRemoteCall;
 
 struct _MnkRemoteBackend {
   const MnkDialect *dialect;
   MnkRemote *remote;
   char *model;
   char *caption_url;
+  char *stream_url; /* for answers that are streamed; NULL: the same */
   const char *check_method;
   char *check_url, *check_body; /* body NULL: none */
   MnkOauth *auth;               /* until the remote has it */
@@ -113,9 +143,9 @@ struct _MnkRemoteBackend {
   char *wish;
   gint64 deadline_ms;
   guint calls_max;
-  guint form; /* of requests: what the service is known to take */
-  gboolean form_proven;
-  GQueue waiting;    /* of MnkCall, each with its deadline */
+  guint form, free_form; /* of requests: what the service is known to take */
+  gboolean form_proven, free_form_proven;
+  GQueue waiting;    /* of MnkRemoteCall, each with its deadline */
   GQueue ending;     /* refused, and about to be told so */
   GPtrArray *active; /* sent */
   GSource *pump;     /* looks whose turn it is */
@@ -128,15 +158,72 @@ struct _MnkRemoteBackend {
   MnkBackendCounters counters;
 };
 
+/* ---- Calls ---- */
+
+typedef enum {
+  MNK_REMOTE_OK,
+  MNK_REMOTE_FAILED,
+  MNK_REMOTE_STALE,
+  MNK_REMOTE_REFUSED,
+} MnkRemoteOutcome;
+
+/* What a batch and a question do each in their way. */
+typedef struct {
+  const char *what; /* "batch", in log lines */
+  gboolean urgent;  /* goes before those that are not */
+  /* Makes call->prompt. */
+  gboolean (*prepare)(MnkRemoteCall *call, GError **error);
+  void (*complete)(MnkExchangeConfig *config, MnkRemoteCall *call);
+  /* A 2xx body; as in MnkExchangeConfig. */
+  gboolean (*accept)(MnkRemoteCall *call, const char *text, gsize length, GError **error);
+  void (*judge)(MnkRemoteCall *call); /* what was accepted */
+  /* Forgets and frees the call, then tells. */
+  void (*fail)(MnkRemoteCall *call, MnkRemoteOutcome outcome, GError *error);
+  void (*clear)(MnkRemoteCall *call);
+} MnkRemoteCallKind;
+
+struct _MnkRemoteCall {
+  const MnkRemoteCallKind *kind;
+  MnkRemoteBackend *service;
+  gpointer user;
+  char *stream;
+  gint64 deadline_us;
+  GSource *timer;    /* until it starts: its deadline, or its refusal */
+  MnkFault *refusal; /* what the timer will tell */
+  MnkPrompt *prompt;
+  MnkExchange *exchange;
+  guint form;
+  MnkReply reply; /* of the exchange that ended last */
+  guint attempts;
+  guint64 prompt_tokens, answer_tokens;
+};
+
 /* call.c */
-MnkCall *mnk_call_new(MnkRemoteBackend *service, const MnkBatch *batch, MnkBackendDone done,
-                      gpointer user);
-void mnk_call_free(MnkCall *call);
-gboolean mnk_call_is_of(const MnkCall *call, gpointer user);
-gint64 mnk_call_deadline_us(const MnkCall *call);
-void mnk_call_start(MnkCall *call);
+/* deadline_us 0: the service's. */
+void mnk_remote_call_init(MnkRemoteCall *call, const MnkRemoteCallKind *kind,
+                          MnkRemoteBackend *service, gint64 deadline_us, gpointer user);
+void mnk_remote_call_free(MnkRemoteCall *call);
+void mnk_remote_call_start(MnkRemoteCall *call);
 /* Ends it later, without having sent anything. Takes the fault. */
-void mnk_call_refuse(MnkCall *call, MnkFault *fault);
+void mnk_remote_call_refuse(MnkRemoteCall *call, MnkFault *fault);
+/* For the kinds. */
+void mnk_remote_call_send(MnkRemoteCall *call);
+void mnk_remote_call_count_tokens(MnkRemoteCall *call);
+void mnk_remote_call_fail(MnkRemoteCall *call, MnkRemoteOutcome outcome, const MnkFault *fault);
+/* The service is well and has answered. */
+void mnk_remote_call_praise(MnkRemoteCall *call);
+/* Counts it; it is no longer the service's, and to be freed. */
+void mnk_remote_call_end(MnkRemoteCall *call, MnkRemoteOutcome outcome);
+/* As the service names it, or as it is configured. Caller frees. */
+char *mnk_remote_call_model(const MnkRemoteCall *call);
+
+/* batch_call.c, question_call.c */
+MnkRemoteCall *mnk_remote_call_new_batch(MnkRemoteBackend *service, const MnkBatch *batch,
+                                         MnkBackendDone done, gpointer user);
+MnkRemoteCall *mnk_remote_call_new_question(MnkRemoteBackend *service,
+                                            const MnkBackendQuestion *question,
+                                            const MnkBackendTalk *talk, gpointer user);
+
 /* service.c */
 extern const MnkBackendClass mnk_remote_backend_class;
 /* As mnk_backend_new. */
@@ -145,7 +232,7 @@ gboolean mnk_remote_backend_new(const MnkSettings *settings, MnkHttpClient *clie
 void mnk_remote_backend_free(MnkRemoteBackend *service);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkRemoteBackend, mnk_remote_backend_free)
 /* The call is over and no longer the service's. */
-void mnk_remote_backend_forget(MnkRemoteBackend *service, MnkCall *call);
+void mnk_remote_backend_forget(MnkRemoteBackend *service, MnkRemoteCall *call);
 /* check.c */
 void mnk_remote_backend_check(MnkRemoteBackend *service, MnkBackendChecked done, gpointer user);
 /* Nothing is asked until a check succeeds. */

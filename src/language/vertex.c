@@ -99,6 +99,7 @@ static gboolean configure(MnkRemoteBackend *service, const MnkSettings *settings
   }
   g_autofree char *path = model_path(service->model, project, location);
   service->caption_url = g_strdup_printf("%s/v1/%s:generateContent", base, path);
+  service->stream_url = g_strdup_printf("%s/v1/%s:streamGenerateContent?alt=sse", base, path);
   /* Counting tokens asks for the same project, place, model and permission, and costs nothing. */
   service->check_method = "POST";
   service->check_url = g_strdup_printf("%s/v1/%s:countTokens", base, path);
@@ -113,6 +114,7 @@ const MnkDialect mnk_dialect_vertex = {
     .configure = configure,
     .write = mnk_google_write,
     .read = mnk_google_read,
+    .read_part = mnk_google_read_part,
     .key_hint =
         "the service account needs the role Vertex AI User in the project, and a token must "
         "not have expired",

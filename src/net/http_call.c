@@ -257,7 +257,7 @@ GError *mnk_http_call_late(const MnkHttpCall *call) {
 /* ---- Parts ---- */
 
 gboolean mnk_http_call_has_part(const MnkHttpCall *call) {
-  return call->part && !call->broken && mnk_buffer_length(call->body) > call->told;
+  return call->part && mnk_buffer_length(call->body) > call->told;
 }
 
 void mnk_http_call_tell_part(MnkHttpCall *call) {

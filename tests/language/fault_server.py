@@ -5,7 +5,7 @@
 Prints its port on the first line of standard output; ends with its standard input, or after ten
 minutes. As a module: FaultServer().
 
-It plays Gemini (/v1beta/models/...), Vertex (/v1/projects/.../models/...), Google's token endpoint
+It plays Gemini (/v1beta/models/...; questions are streamed), Vertex (/v1/projects/.../models/...), Google's token endpoint
 (/token), a text encoder's endpoint (/v1/projects/.../endpoints/ID:predict) and an OpenAI-compatible
 service (/v1/chat/completions, /v1/models). Every request is checked against what such a service
 wants; one that is wrong is answered 400 with what is wrong. Keys: KEY for Gemini and OpenAI, tokens
@@ -16,7 +16,7 @@ Which fault comes next is said by, in this order:
     the model    fault-FAULT
     POST /fault  {"next": ["429-retryinfo", "ok"], "always": "503", "on": "generate"}
                  next: one for each request; always: when there is no next; on: which requests it
-                 is about: generate (the default), check, token, predict
+                 is about: generate (the default), ask (questions), check, token, predict
 POST /fault may also have "text": what the model answers, as it is.
 GET /log     [{"service", "kind", "model", "fault", "problems", ...}] of all requests
 POST /reset  forgets the faults and the log
@@ -38,224 +38,15 @@ import threading
 import time
 import urllib.parse
 
-KEY = "test-key-0123456789-abcdefghijklmnop"
+from service_replies import ANSWER, ECHO, KEY, google_error, google_reply, model_text, openai_reply, stream_parts
+from service_requests import (Problems, check_google, check_google_question, check_openai, check_openai_question,
+                              is_question)
+
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-STAMP = re.compile(r"^Frame (\d+), (\d+\.\d\d) s:$")
-ECHO = ("\x1b[31mred\x1b[0m \x1b]0;title\x07 --> <b>bold</b> & <script>alert(1)</script> \u202egnp\u2066 "
-        "<|im_start|>system [INST] <start_of_turn>\r\n\tline\x00".replace("\x00", ""))
 
 
 def unpad(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-# ---- What a request must be ----
-
-class Problems(list):
-    def expect(self, good, what):
-        if not good:
-            self.append(what)
-        return bool(good)
-
-
-def check_jpeg(problems, text):
-    try:
-        picture = base64.b64decode(text, validate=True)
-    except ValueError:
-        return problems.expect(False, "a picture is not base64")
-    return problems.expect(picture[:2] == b"\xff\xd8" and picture[-2:] == b"\xff\xd9", "a picture is not a JPEG")
-
-
-def check_order(problems, parts):
-    """parts: ("text", text) and ("jpeg", base64). Each picture follows its stamp. Returns a summary."""
-    frames, texts = [], []
-    for before, (kind, value) in zip([("text", "")] + parts, parts):
-        if kind == "text":
-            problems.expect("\x1b" not in value, "control characters in the prompt")
-            texts.append(value)
-            continue
-        check_jpeg(problems, value)
-        stamp = STAMP.match(before[1]) if before[0] == "text" else None
-        if problems.expect(stamp, "a picture has no stamp before it"):
-            frames.append(int(stamp.group(1)))
-    problems.expect(frames, "there is no picture")
-    problems.expect(frames == sorted(set(frames)), "pictures are not in order")
-    said = re.search(r"has (\d+) frames", texts[0] if texts else "")
-    n_frames = int(said.group(1)) if said else 0
-    problems.expect(n_frames > 0, "the prompt does not say how many frames there are")
-    problems.expect(all(f < n_frames for f in frames), "a frame's number is too large")
-    return {"frames": frames, "n_frames": n_frames, "texts": texts}
-
-
-def check_material(problems, texts):
-    """The material is one JSON object on its own line, whatever is in it."""
-    found = re.search(r"^Material: (.*)$", texts[0], re.M) if texts else None
-    if not problems.expect(found, "the prompt has no material"):
-        return {}
-    line = found.group(1)
-    problems.expect(not set("<>&[]") & set(line.replace("\\u", "")), "marks in the material are not escaped")
-    try:
-        material = json.loads(line)
-    except ValueError:
-        problems.append("the material is not JSON")
-        return {}
-    problems.expect(all(isinstance(v, str) and v for v in material.values()), "material has to be texts")
-    problems.expect(set(material) <= {"earlier", "running", "known", "wish"}, "unknown material")
-    return material
-
-
-def check_schema(problems, schema, names):
-    try:
-        events = schema["properties"]["events"]
-        item = events["items"]
-        problems.expect([schema["type"], events["type"], item["type"]] == names, "the schema's types")
-        problems.expect(set(item["required"]) == {"start_frame", "end_frame", "text", "confidence"}, "required members")
-        problems.expect(set(item["properties"]) == set(item["required"]), "the schema's members")
-        return item
-    except (KeyError, TypeError) as error:
-        problems.append(f"the schema lacks {error}")
-        return {}
-
-
-def check_google(body):
-    problems = Problems()
-    contents = body.get("contents")
-    problems.expect(set(body) == {"systemInstruction", "contents", "generationConfig"}, f"members {sorted(body)}")
-    problems.expect(body.get("systemInstruction", {}).get("parts", [{}])[0].get("text"), "no system instruction")
-    problems.expect(isinstance(contents, list) and len(contents) == 1 and contents[0]["role"] == "user", "contents")
-    parts = []
-    for part in contents[0]["parts"]:
-        if "text" in part:
-            parts.append(("text", part["text"]))
-        else:
-            problems.expect(part["inlineData"]["mimeType"] == "image/jpeg", "mimeType")
-            parts.append(("jpeg", part["inlineData"]["data"]))
-    config = body["generationConfig"]
-    problems.expect(config.get("responseMimeType") == "application/json", "responseMimeType")
-    problems.expect("thinkingConfig" not in config and "safetySettings" not in body, "settings left to the service")
-    item = check_schema(problems, config.get("responseSchema", {}), ["OBJECT", "ARRAY", "OBJECT"])
-    problems.expect(set(item.get("propertyOrdering", [])) == set(item.get("required", [])), "propertyOrdering")
-    summary = check_order(problems, parts)
-    summary["material"] = check_material(problems, summary["texts"])
-    summary["temperature"] = config.get("temperature")
-    summary["tokens_max"] = config.get("maxOutputTokens")
-    return problems, summary
-
-
-def check_openai(body):
-    problems = Problems()
-    system, user = body["messages"]
-    problems.expect(system["role"] == "system" and isinstance(system["content"], str), "system message")
-    problems.expect(user["role"] == "user" and isinstance(user["content"], list), "user message")
-    problems.expect(body.get("stream") is False, "stream")
-    parts = []
-    for part in user["content"]:
-        if part["type"] == "text":
-            parts.append(("text", part["text"]))
-        else:
-            url = part["image_url"]["url"]
-            problems.expect(url.startswith("data:image/jpeg;base64,"), "data URL")
-            parts.append(("jpeg", url.partition(",")[2]))
-    form = body.get("response_format", {"type": "none"})
-    if form["type"] == "json_schema":
-        schema = form["json_schema"]
-        problems.expect(schema.get("name") and schema.get("strict") is True, "json_schema")
-        item = check_schema(problems, schema["schema"], ["object", "array", "object"])
-        problems.expect(item.get("additionalProperties") is False, "additionalProperties")
-    summary = check_order(problems, parts)
-    summary["material"] = check_material(problems, summary["texts"])
-    summary["format"] = form["type"]
-    summary["temperature"] = body.get("temperature")
-    summary["tokens_max"] = body.get("max_tokens", body.get("max_completion_tokens"))
-    summary["tokens_name"] = "max_tokens" if "max_tokens" in body else "max_completion_tokens"
-    return problems, summary
-
-
-# ---- What the model says ----
-
-def good_answer(summary):
-    last = summary["n_frames"] - 1
-    return {"events": [
-        {"start_frame": 0, "end_frame": last // 2, "text": "A dog runs across a yard.", "confidence": 0.9},
-        {"start_frame": last // 2, "end_frame": last, "text": "The dog lies down.", "confidence": 0.6}]}
-
-
-def model_text(fault, summary):
-    good = good_answer(summary)
-    event = good["events"][0]
-    whole = json.dumps(good)
-    if fault == "cut-json":
-        return whole[:len(whole) // 2]
-    if fault == "wrong-schema":
-        return json.dumps({"captions": [{"from": "0", "to": "1", "caption": "A dog."}]})
-    if fault == "wrong-indices":
-        return json.dumps({"events": [dict(event, end_frame=summary["n_frames"])]})
-    if fault == "not-json":
-        return "I see a dog. I am sorry, but I cannot answer in JSON."
-    if fault == "fenced":
-        return f"Here is the JSON:\n```json\n{json.dumps(good, indent=1)}\n```\n"
-    if fault == "empty-events":
-        return '{"events":[]}'
-    if fault == "echo":
-        return json.dumps({"events": [dict(event, text=ECHO)]})
-    if fault == "key-in-text":
-        return json.dumps({"events": [dict(event, text=f"The key is {KEY}.")], "x": 1})[:-3]
-    if fault == "long-text":
-        return json.dumps({"events": [dict(event, text="A dog. " * 2000)]})
-    return whole
-
-
-def google_error(status, name, message, details=()):
-    return {"error": {"code": status, "status": name, "message": message, "details": list(details)}}
-
-
-def google_reply(fault, summary, text):
-    usage = {"promptTokenCount": 1000, "candidatesTokenCount": 50, "thoughtsTokenCount": 7, "totalTokenCount": 1057}
-    reply = {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}],
-             "usageMetadata": usage, "modelVersion": "test-model-001", "responseId": "r1"}
-    candidate = reply["candidates"][0]
-    if fault in ("safety", "recitation"):
-        candidate["finishReason"] = fault.upper()
-        del candidate["content"]
-    elif fault == "prompt-blocked":
-        del reply["candidates"]
-        reply["promptFeedback"] = {"blockReason": "PROHIBITED_CONTENT"}
-    elif fault == "max-tokens":
-        candidate["finishReason"] = "MAX_TOKENS"
-        candidate["content"]["parts"] = [{"text": text[:len(text) // 2]}]
-    elif fault == "max-tokens-empty":
-        candidate["finishReason"] = "MAX_TOKENS"
-        del candidate["content"]
-    elif fault == "no-parts":
-        candidate["content"] = {"role": "model"}
-    elif fault == "thoughts":
-        half = len(text) // 2
-        candidate["content"]["parts"] = [{"text": "{ I think", "thought": True}, {"text": text[:half]}, {"text": text[half:]}]
-    elif fault == "array-wrap":
-        return [reply]
-    return reply
-
-
-def openai_reply(fault, summary, text):
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    if fault == "safety":
-        message["content"], choice["finish_reason"] = None, "content_filter"
-    elif fault == "recitation":
-        message["content"], message["refusal"] = None, "I cannot help with that."
-    elif fault in ("prompt-blocked", "no-parts"):
-        message["content"] = ""
-    elif fault == "max-tokens":
-        message["content"], choice["finish_reason"] = text[:len(text) // 2], "length"
-    elif fault == "max-tokens-empty":
-        message["content"], choice["finish_reason"] = None, "length"
-    elif fault == "thoughts":
-        message["content"] = f"<think>It is a dog.</think>\n{text}"
-        message["reasoning_content"] = "It is a dog {."
-    elif fault == "array-wrap":
-        message["content"] = [{"type": "text", "text": text}]
-    return {"id": "c1", "object": "chat.completion", "model": "test-model-001", "choices": [choice],
-            "usage": {"prompt_tokens": 1000, "completion_tokens": 57, "total_tokens": 1057}}
 
 
 # ---- The server ----
@@ -372,6 +163,84 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return False
         return True
 
+    # -- Streams --
+
+    def stream_whole(self, data, kind):
+        self.answer(200, data, kind=kind)
+
+    def stream_refused(self, fault, service, parsed, streamed):
+        """TRUE: answered that no stream can be had, or not with such options."""
+        if fault == "no-stream" and streamed:
+            if service == "openai":
+                self.answer(400, {"error": {"message": "streaming is not supported", "type": "invalid_request_error"}})
+            else:
+                self.answer(404, b"404 page not found", kind="text/plain")
+            return True
+        if fault == "no-stream-options" and "stream_options" in parsed:
+            self.answer(400, {"error": {"message": "unknown field stream_options", "type": "invalid_request_error"}})
+            return True
+        return False
+
+    def write_chunk(self, data):
+        self.wfile.write(b"%x\r\n" % len(data) + data + b"\r\n")
+        self.wfile.flush()
+
+    def stream(self, fault, google, text, usage):
+        parts, after = stream_parts(fault, google, text, usage)
+        if fault == "json-array":
+            self.answer(200, parts)
+            return
+        end = "\r\n" if fault == "crlf" else "\n"
+        events = []
+        for part in parts:
+            data = part if isinstance(part, str) else json.dumps(part, ensure_ascii=fault not in ("split", "wrong-type"))
+            events.append(f": a comment{end}data: {data}{end}{end}".encode())
+        if fault == "no-blank-line":
+            events[-1] = events[-1].rstrip()
+        if fault == "wrong-type":
+            self.answer(200, b"".join(events), kind="text/plain")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.close_connection = True
+        for event in events:
+            if fault == "split":
+                for i in range(0, len(event), 7):
+                    self.write_chunk(event[i:i + 7])
+            else:
+                self.write_chunk(event)
+            if fault == "slow":
+                time.sleep(0.2)
+        if after:
+            time.sleep(0.1)  # so that what came before is not lost with the connection
+        if after == "hang":
+            self.hang()
+        elif after == "reset":
+            self.reset_connection()
+        elif after != "cut":
+            self.wfile.write(b"0\r\n\r\n")
+
+    def ask(self, service, model, parsed, forced, streamed):
+        fault = self.fault_of("ask", model, forced)
+        google = service != "openai"
+        problems, summary = check_google_question(parsed) if google else check_openai_question(parsed)
+        self.note({"service": service, "kind": "ask", "model": model, "fault": fault, "problems": problems,
+                   "streamed": streamed, "accept": self.headers.get("Accept"), **summary})
+        if problems:
+            self.answer(400, google_error(400, "INVALID_ARGUMENT", "; ".join(problems)))
+            return
+        text = self.state.text if self.state.text is not None else ECHO if fault == "echo" else ANSWER
+        reply = (google_reply if google else openai_reply)(fault, summary, text)
+        if (self.transport_fault(fault, reply) or self.status_fault(fault) or
+                self.stream_refused(fault, service, parsed, streamed)):
+            return
+        if streamed and fault != "plain-json":
+            self.stream(fault, google, text, summary.get("usage"))
+        else:
+            self.answer(200, reply)
+
     def hang(self):
         self.server.stopping.wait(60)
         self.close_connection = True
@@ -437,9 +306,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         routes = [
             ("POST", r"/token()", self.token),
             ("GET", r"/v1beta/models/([^/:]+)", self.gemini_check),
-            ("POST", r"/v1beta/models/([^/:]+):generateContent", self.gemini),
+            ("POST", r"/v1beta/models/([^/:]+):(?:g|streamG)enerateContent", self.gemini),
             ("POST", r"/v1/projects/[^/]+/locations/[^/]+/publishers/google/models/([^/:]+):countTokens", self.vertex_check),
-            ("POST", r"/v1/projects/[^/]+/locations/[^/]+/publishers/google/models/([^/:]+):generateContent", self.vertex),
+            ("POST", r"/v1/projects/[^/]+/locations/[^/]+/publishers/google/models/([^/:]+):(?:g|streamG)enerateContent", self.vertex),
             ("POST", r"/v1/projects/[^/]+/locations/[^/]+/endpoints/([^/:]+):predict", self.predict),
             ("GET", r"/v1/models()", self.openai_check),
             ("POST", r"/v1/chat/completions()", self.openai),
@@ -536,9 +405,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.generate("vertex", model, body, forced)
 
     def generate(self, service, model, body, forced):
-        fault = self.fault_of("generate", model, forced)
         parsed = json.loads(body)
         openai = service == "openai"
+        if is_question(parsed):
+            streamed = parsed["stream"] if openai else self.path.endswith(":streamGenerateContent?alt=sse")
+            self.ask(service, model, parsed, forced, streamed)
+            return
+        fault = self.fault_of("generate", model, forced)
         problems, summary = check_openai(parsed) if openai else check_google(parsed)
         self.note({"service": service, "kind": "generate", "model": model, "fault": fault, "problems": problems,
                    "size": len(body), **summary})

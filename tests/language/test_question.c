@@ -2,6 +2,8 @@
  * remote service. */
 #include "language/language.h"
 
+#include <string.h>
+
 /* ---- The past ---- */
 
 static void check_past(const char *const *questions, gboolean past) {
@@ -95,6 +97,75 @@ static void test_history_names(void) {
     g_assert_true(mnk_settings_set(settings, MNK_OPT_HISTORY, mnk_history_name(history), NULL));
     g_assert_cmpint(mnk_settings_int(settings, MNK_OPT_HISTORY), ==, history);
   }
+}
+
+/* ---- Plain text in pieces ---- */
+
+static char *plain_of(const char *text, gsize step, gsize max) {
+  g_autoptr(MnkPlainText) plain = mnk_plain_text_new(max);
+  GString *out = g_string_new(NULL);
+  gsize length = strlen(text);
+  for (gsize i = 0; i < length; i += step) {
+    mnk_plain_text_push(plain, text + i, MIN(step, length - i), out);
+    g_assert_true(g_utf8_validate(out->str, -1, NULL)); /* whole characters at any time */
+  }
+  mnk_plain_text_end(plain, out);
+  return g_string_free(out, FALSE);
+}
+
+static const struct {
+  const char *text, *plain;
+} plain_rows[] = {
+    {"A dog.", "A dog."},
+    {"犬が走る。🐕\u200d🦺", "犬が走る。🐕\u200d🦺"},
+    {"  \n one \t two\r\n\r\n  three\u2028four \n", "one two\nthree\nfour"},
+    {"\x1b[31mred\x1b[0m \x1b]0;title\x07green\xc2\x9b"
+     "1mblue",
+     "red greenblue"},
+    {"\x1b]0;never ended", "0;never ended"},
+    {"one\x1b", "one"},
+    {"one\x1b[3", "one"},
+    {"a\u202eb\u2066c\x01\x7f\ue000", "abc"},
+    {"<think>hm, a <dog></think>\n\nA dog.", "A dog."},
+    {"\n <think></think>x", "x"},
+    {"<think>never ends", ""},
+    {"<thin", "<thin"},
+    {"<thinking> aloud", "<thinking> aloud"},
+    {"A <think>dog</think>", "A <think>dog</think>"},
+    {"a\xff"
+     "b\xe3\x81",
+     "a\ufffd"
+     "b\ufffd\ufffd"},
+    {"\xed\xa0\x80", "\ufffd\ufffd\ufffd"},
+    {"", ""},
+};
+
+/* However the text is cut, the same is told. */
+static void test_plain(void) {
+  for (guint i = 0; i < G_N_ELEMENTS(plain_rows); i++)
+    for (gsize step = 1; step <= strlen(plain_rows[i].text) + 1; step++) {
+      g_autofree char *plain = plain_of(plain_rows[i].text, step, 1000);
+      g_assert_cmpstr(plain, ==, plain_rows[i].plain);
+    }
+}
+
+static void test_plain_limits(void) {
+  g_autofree char *cut = plain_of("12345 犬 9", 1, 8);
+  g_assert_cmpstr(cut, ==, "12345 9"); /* each character that fits, none that does not */
+  g_autoptr(MnkPlainText) plain = mnk_plain_text_new(4);
+  g_autoptr(GString) out = g_string_new(NULL);
+  g_assert_true(mnk_plain_text_push(plain, "1234", 4, out));
+  g_assert_true(mnk_plain_text_push(plain, "  \n", 3, out));
+  g_assert_false(mnk_plain_text_push(plain, "5", 1, out));
+  g_assert_cmpstr(out->str, ==, "1234");
+  /* NUL is left out; a control string without an end is not waited for for ever. */
+  g_autofree char *held = g_strnfill(10000, 'w');
+  g_autofree char *opened = g_strconcat("\x1bP", held, NULL);
+  g_autoptr(MnkPlainText) other = mnk_plain_text_new(20000);
+  g_string_truncate(out, 0);
+  mnk_plain_text_push(other, "a\0b", 3, out);
+  mnk_plain_text_push(other, opened, strlen(opened), out);
+  g_assert_cmpuint(out->len, ==, 10002);
 }
 
 /* ---- A backend of one's own ---- */
@@ -211,6 +282,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/question/past/japanese", test_past_japanese);
   g_test_add_func("/question/past/damaged", test_past_damaged);
   g_test_add_func("/question/history-names", test_history_names);
+  g_test_add_func("/question/plain", test_plain);
+  g_test_add_func("/question/plain-limits", test_plain_limits);
   g_test_add_func("/question/own", test_own);
   g_test_add_func("/question/own-check", test_own_check);
   return g_test_run();
