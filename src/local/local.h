@@ -32,6 +32,7 @@ const char *mnk_local_state_name(MnkLocalState state);
  * loading; changed is called at each change of state, never from within. */
 gboolean mnk_local_new(const MnkSettings *settings, void (*changed)(gpointer user), gpointer user,
                        MnkLocal **out, GError **error);
+/* Its streams are closed, and its backends freed, before. */
 void mnk_local_free(MnkLocal *local);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkLocal, mnk_local_free)
 /* Finds the pair that path and mmproj (may be NULL) name; caller frees both. */
