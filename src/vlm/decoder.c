@@ -181,7 +181,7 @@ static struct llama_context_params context_params(MnkVlmDecoder *decoder) {
   params.n_ctx = vlm->config.context;
   params.n_batch = params.n_ubatch = MAX(vlm->token_batch, vlm->config.sequences);
   params.n_seq_max = vlm->config.sequences + MNK_VLM_PREFIXES;
-  params.n_outputs_max = vlm->config.sequences;
+  params.n_outputs_max = params.n_seq_max; /* scores of so many words at once */
   params.n_threads = vlm->config.threads;
   params.n_threads_batch = vlm->config.threads_batch;
   params.abort_callback = on_step;
@@ -191,6 +191,10 @@ static struct llama_context_params context_params(MnkVlmDecoder *decoder) {
   /* sequences are cut back and copied, which a window that has moved on does not allow */
   params.swa_full = true;
   params.kv_unified = true;
+  if (vlm->config.logits_all) {
+    params.type_k = params.type_v = GGML_TYPE_F32;
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  }
   return params;
 }
 

@@ -162,7 +162,13 @@ static gboolean check_text(const Header *header, GError **error) {
     return refuse(header, error, MNK_ERROR_BAD_INPUT, "does not say which model it is");
   if (header->info.vocabulary == 0)
     return refuse(header, error, MNK_ERROR_BAD_INPUT, "has no vocabulary");
-  return check_numbers(header, error);
+  if (!check_numbers(header, error))
+    return FALSE;
+  if (header->info.embedding_columns != header->info.embedding_length ||
+      header->info.embedding_rows < header->info.vocabulary)
+    return refuse(header, error, MNK_ERROR_BAD_INPUT,
+                  "is damaged: its table of words is not of the size that it says");
+  return TRUE;
 }
 
 static gboolean check_projector(const Header *header, GError **error) {
@@ -176,11 +182,38 @@ static gboolean check_projector(const Header *header, GError **error) {
     return refuse(header, error, MNK_ERROR_BAD_INPUT,
                   "is damaged: it says that its patches have a side of %" G_GUINT64_FORMAT,
                   info->patch_size);
+  if (info->image_size < info->patch_size)
+    return refuse(header, error, MNK_ERROR_BAD_INPUT,
+                  "is damaged: it says that its pictures have a side of %" G_GUINT64_FORMAT,
+                  info->image_size);
+  if (info->patch_columns > 0 && info->patch_columns != info->patch_size)
+    return refuse(header, error, MNK_ERROR_BAD_INPUT,
+                  "is damaged: its patches are not of the size that it says");
   if (!check_numbers(header, error))
     return FALSE;
   if (info->embedding_length % info->heads != 0)
     return refuse(header, error, MNK_ERROR_BAD_INPUT,
                   "is damaged: its width is no multiple of its attention heads");
+  return TRUE;
+}
+
+/* What the library takes for something else instead of an error. */
+static gboolean check_kind(const Header *text, const Header *tower, GError **error) {
+  const MnkGgufInfo *info = &tower->info;
+  guint64 side = info->image_size / info->patch_size;
+  gboolean placed =
+      g_str_equal(info->projector, "idefics3") || g_str_equal(info->projector, "gemma3");
+  if (placed && info->patch_places != side * side)
+    return refuse(tower, error, MNK_ERROR_BAD_INPUT,
+                  "is damaged: it has places for %" G_GUINT64_FORMAT
+                  " patches, and its pictures have %" G_GUINT64_FORMAT,
+                  info->patch_places, side * side);
+  if (g_str_equal(info->projector, "qwen2.5vl_merger") && info->window_pattern == 0)
+    return refuse(tower, error, MNK_ERROR_BAD_INPUT,
+                  "is damaged: it does not say which layers see the whole picture");
+  if (g_str_equal(text->info.architecture, "gemma3") && text->info.window == 0)
+    return refuse(text, error, MNK_ERROR_BAD_INPUT,
+                  "is damaged: it does not say how far its layers see");
   return TRUE;
 }
 
@@ -201,7 +234,7 @@ static gboolean check_pair(const Header *text, const Header *tower, const MnkVlm
                   ", and %s takes %" G_GUINT64_FORMAT,
                   tower->info.projection_dim, text->path, text->info.embedding_length);
   *found = projector;
-  return TRUE;
+  return check_kind(text, tower, error);
 }
 
 /* ---- Result ---- */

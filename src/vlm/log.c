@@ -12,11 +12,12 @@ static void on_log(enum ggml_log_level level, const char *text, void *user) {
   g_autofree char *line = g_strchomp(g_strdup(text));
   if (level == GGML_LOG_LEVEL_CONT || line[0] == '\0')
     return;
-  if (level == GGML_LOG_LEVEL_ERROR && g_private_get(&captured))
+  gboolean wanted = g_private_get(&captured) != NULL;
+  if (level == GGML_LOG_LEVEL_ERROR && wanted)
     g_private_replace(&captured, g_strdup(line));
-  if (level == GGML_LOG_LEVEL_ERROR)
+  if (level == GGML_LOG_LEVEL_ERROR && !wanted)
     mnk_warning("vlm", NULL, "event=library text=\"%s\"", line);
-  else if (level == GGML_LOG_LEVEL_WARN)
+  else if (level == GGML_LOG_LEVEL_WARN && !wanted)
     mnk_info("vlm", NULL, "event=library text=\"%s\"", line);
   else
     mnk_debug("vlm", NULL, "event=library text=\"%s\"", line);

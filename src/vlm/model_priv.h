@@ -34,7 +34,8 @@ struct _MnkVlm {
 
 /* The libraries' log goes to ours from here on. */
 void mnk_vlm_log_install(void);
-/* Between these, the last error that the libraries log on this thread is kept. */
+/* Between these, the last error that the libraries report on this thread is kept instead of
+ * logged. */
 void mnk_vlm_log_capture(void);
 /* What was kept, as the end of a sentence: ": why", or "". Caller frees. */
 char *mnk_vlm_log_captured(void);

@@ -30,7 +30,8 @@ MnkVlmSampler *mnk_vlm_sampler_new(const MnkVlm *vlm, const MnkVlmRequest *reque
   struct llama_sampler *grammar = NULL;
   if (request->grammar) {
     mnk_vlm_log_capture();
-    grammar = llama_sampler_init_grammar(vlm->vocab, request->grammar, "root");
+    if (request->grammar[0] != '\0') /* an empty one would let everything pass */
+      grammar = llama_sampler_init_grammar(vlm->vocab, request->grammar, "root");
     g_autofree char *why = mnk_vlm_log_captured();
     if (!grammar) {
       g_set_error(error, MNK_ERROR, MNK_ERROR_CONFIG, "the grammar of the answer is wrong%s", why);

@@ -59,8 +59,16 @@ void mnk_vlm_suspend(MnkVlmDecoder *decoder, MnkVlmJob *job) {
   g_ptr_array_insert(decoder->waiting, 0, g_ptr_array_steal_index(decoder->held, index));
 }
 
-static void fail(MnkVlmDecoder *decoder, MnkVlmJob *job, const char *what) {
-  mnk_vlm_finish(decoder, job, g_error_new_literal(MNK_ERROR, MNK_ERROR_INTERNAL, what));
+static void fail(MnkVlmDecoder *decoder, MnkVlmJob *job, const char *what, const char *why) {
+  mnk_vlm_finish(decoder, job, g_error_new(MNK_ERROR, MNK_ERROR_INTERNAL, "%s%s", what, why));
+}
+
+/* As the library's call. *why: what it says went wrong, for fail; caller frees. */
+static int decode(MnkVlmDecoder *decoder, struct llama_batch batch, char **why) {
+  mnk_vlm_log_capture();
+  int rc = llama_decode(decoder->context, batch);
+  *why = mnk_vlm_log_captured();
+  return rc;
 }
 
 /* ---- Words of the answer ---- */
@@ -99,7 +107,7 @@ static void answer_on(MnkVlmDecoder *decoder, MnkVlmJob *job, guint row) {
   GError *error = NULL;
   llama_token word;
   if (!scores) {
-    fail(decoder, job, "the model gave no scores");
+    fail(decoder, job, "the model gave no scores", "");
     return;
   }
   if (job->first_us == 0)
@@ -160,8 +168,8 @@ static struct llama_batch token_batch(MnkVlmDecoder *decoder, const MnkVlmJob *j
   return batch;
 }
 
-static int evaluate(MnkVlmDecoder *decoder, MnkVlmJob *job, const MnkVlmChunk *chunk,
-                    gboolean last) {
+static int evaluate(MnkVlmDecoder *decoder, MnkVlmJob *job, const MnkVlmChunk *chunk, gboolean last,
+                    char **why) {
   struct llama_batch batch =
       chunk->tokens ? token_batch(decoder, job, chunk) : word_batch(decoder, job, chunk);
   batch.logits[chunk->n - 1] = last;
@@ -170,7 +178,7 @@ static int evaluate(MnkVlmDecoder *decoder, MnkVlmJob *job, const MnkVlmChunk *c
   decoder->prompting = job;
   if (block)
     llama_set_causal_attn(decoder->context, false);
-  int rc = llama_decode(decoder->context, batch);
+  int rc = decode(decoder, batch, why);
   if (block)
     llama_set_causal_attn(decoder->context, true);
   decoder->prompting = NULL;
@@ -220,7 +228,8 @@ void mnk_vlm_step_prompt(MnkVlmDecoder *decoder, MnkVlmJob *job) {
   const MnkVlmChunk *chunk = &g_array_index(job->prompt->chunks, MnkVlmChunk, job->chunk);
   gboolean last = job->chunk + 1 == job->prompt->chunks->len;
   guint n = chunk->n;
-  int rc = evaluate(decoder, job, chunk, last);
+  g_autofree char *why = NULL;
+  int rc = evaluate(decoder, job, chunk, last, &why);
   if (rc == ABORTED) {
     job->chunk = chunk->restart;
     chunk = &g_array_index(job->prompt->chunks, MnkVlmChunk, job->chunk);
@@ -228,7 +237,7 @@ void mnk_vlm_step_prompt(MnkVlmDecoder *decoder, MnkVlmJob *job) {
   } else if (rc == NO_ROOM) {
     make_way(decoder, job);
   } else if (rc != 0) {
-    fail(decoder, job, "the model cannot evaluate the question");
+    fail(decoder, job, "the model cannot evaluate the question", why);
   } else {
     job->chunk++;
     see(decoder, n, last ? llama_get_logits_ith(decoder->context, (int32_t)n - 1) : NULL);
@@ -258,7 +267,8 @@ void mnk_vlm_step_answers(MnkVlmDecoder *decoder, MnkVlmPriority priority) {
     return;
   for (guint i = 0; i < jobs->len; i++)
     put_word(decoder, g_ptr_array_index(jobs, i), i, jobs->len);
-  int rc = llama_decode(decoder->context, decoder->batch);
+  g_autofree char *why = NULL;
+  int rc = decode(decoder, decoder->batch, &why);
   if (rc == NO_ROOM)
     make_way(decoder, g_ptr_array_index(jobs, 0));
   /* given up: the library has forgotten the words, which come again */
@@ -268,6 +278,6 @@ void mnk_vlm_step_answers(MnkVlmDecoder *decoder, MnkVlmPriority priority) {
     if (rc == 0)
       answer_on(decoder, g_ptr_array_index(jobs, i), i);
     else
-      fail(decoder, g_ptr_array_index(jobs, i), "the model cannot go on with the answer");
+      fail(decoder, g_ptr_array_index(jobs, i), "the model cannot go on with the answer", why);
   }
 }

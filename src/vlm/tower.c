@@ -183,6 +183,8 @@ static struct mtmd_context_params tower_params(const MnkVlm *vlm) {
   params.n_threads = vlm->config.threads_batch;
   params.cb_eval = on_tensor;
   params.cb_eval_user_data = vlm->tower;
+  if (vlm->config.logits_all)
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
   if (vlm->files.family == MNK_VLM_GEMMA)
     return params;
   gboolean tiles = vlm->files.family == MNK_VLM_SMOLVLM;
@@ -205,6 +207,7 @@ gboolean mnk_vlm_tower_load(MnkVlm *vlm, GError **error) {
   tower->align = vlm->files.patch_size * QWEN_MERGED;
   tower->image_size = vlm->files.image_size;
   tower->image_tokens = vlm->config.image_tokens;
+  tower->pair = 1;
   mnk_vlm_log_capture();
   tower->context = mtmd_init_from_file(vlm->config.mmproj, vlm->model, tower_params(vlm));
   g_autofree char *why = mnk_vlm_log_captured();

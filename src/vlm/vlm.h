@@ -58,7 +58,7 @@ typedef struct {
   int threads_batch;  /* of the tower and of prompts; 0: cores */
   guint micro_batch;  /* tokens after which a job can be interrupted: 128 */
   gboolean gpu;
-  gboolean logits_all; /* tests */
+  gboolean logits_all; /* tests: scores are kept, and computed in float32 throughout */
 } MnkVlmConfig;
 void mnk_vlm_config_init(MnkVlmConfig *config);
 

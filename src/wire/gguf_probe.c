@@ -200,6 +200,8 @@ static const struct {
     {"attention.head_count_kv", G_STRUCT_OFFSET(MnkGgufInfo, heads_kv)},
     {"attention.key_length", G_STRUCT_OFFSET(MnkGgufInfo, key_length)},
     {"attention.value_length", G_STRUCT_OFFSET(MnkGgufInfo, value_length)},
+    {"attention.sliding_window", G_STRUCT_OFFSET(MnkGgufInfo, window)},
+    {"n_wa_pattern", G_STRUCT_OFFSET(MnkGgufInfo, window_pattern)},
     {"patch_size", G_STRUCT_OFFSET(MnkGgufInfo, patch_size)},
     {"image_size", G_STRUCT_OFFSET(MnkGgufInfo, image_size)},
 };
@@ -310,7 +312,11 @@ static guint64 tensor_bytes(guint64 type, guint64 row, guint64 elements) {
 }
 
 static void keep_tensor(MnkGgufInfo *info, const Span *name, guint64 type, guint64 offset,
-                        const guint64 shape[2]) {
+                        const guint64 shape[MAX_DIMS]) {
+  if (span_is(name, "v.patch_embd.weight") && shape[2] == 3)
+    info->patch_columns = shape[0];
+  if (span_is(name, "v.position_embd.weight"))
+    info->patch_places = shape[1];
   if (!span_is(name, "token_embd.weight"))
     return;
   info->embedding_type = (guint32)type;

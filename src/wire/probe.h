@@ -29,6 +29,8 @@ typedef struct {
   guint64 heads, heads_kv;          /* where each layer has its own: the most */
   guint64 key_length, value_length; /* of a head */
   guint64 patch_size, image_size;   /* clip.vision */
+  guint64 window;                   /* tokens that a layer sees, of layers that see a part */
+  guint64 window_pattern;           /* clip.vision: every so many layers one sees all */
   guint64 vocabulary;               /* tokens */
   guint64 splits;                   /* files that the model is in */
   gboolean vision;                  /* clip.has_vision_encoder */
@@ -36,6 +38,8 @@ typedef struct {
   /* token_embd.weight: ggml's type, place in the file (0: not read), columns x rows */
   guint32 embedding_type;
   guint64 embedding_offset, embedding_columns, embedding_rows;
+  guint64 patch_columns; /* of v.patch_embd.weight, where it is one of pictures; 0: it is not */
+  guint64 patch_places;  /* rows of v.position_embd.weight; 0: there is none */
 } MnkGgufInfo;
 /* Reads the key-value section and the tensor table as far as the bytes reach; every count, length
  * and tensor is checked against file_size. FALSE: not a GGUF, or damaged or cut off, with what is
