@@ -6,9 +6,18 @@
 
 /* ---- Cosines of a question with tokens in float16 ---- */
 
+/* How mnk_late_best does it. All give the same to what float32 can tell: the fast kinds take a
+ * first look in 16-bit numbers, and compute in float32 the few keys that may be the best. */
+typedef enum {
+  MNK_LATE_PLAIN, /* OpenBLAS, all in float32 */
+  MNK_LATE_AVX2,
+  MNK_LATE_VNNI, /* AVX-512 */
+} MnkLateKind;
+MnkLateKind mnk_late_kind(void); /* the best that this CPU has */
+
 typedef struct _MnkLateQuery MnkLateQuery;
-/* query: n x dim rows, copied and brought to length 1. */
-MnkLateQuery *mnk_late_query_new(const float *query, guint n, guint dim);
+/* query: n x dim rows, copied and brought to length 1. kind: one that this CPU has. */
+MnkLateQuery *mnk_late_query_new(const float *query, guint n, guint dim, MnkLateKind kind);
 void mnk_late_query_free(MnkLateQuery *query);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkLateQuery, mnk_late_query_free)
 /* out: (query rows) x n_keys cosines. keys: n_keys x dim; inverse_lengths: of each. */

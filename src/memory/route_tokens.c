@@ -7,7 +7,7 @@
 
 void mnk_route_fine(MnkKeyframes *keyframes, const guint8 *wanted, const float *query, guint n,
                     float *out) {
-  g_autoptr(MnkLateQuery) late = mnk_late_query_new(query, n, keyframes->dim);
+  g_autoptr(MnkLateQuery) late = mnk_late_query_new(query, n, keyframes->dim, mnk_late_kind());
   g_autofree float *best = g_new(float, n);
   for (guint i = 0; i < mnk_keyframes_count(keyframes); i++) {
     const MnkClusterState *cluster = mnk_keyframes_cluster(keyframes, i);
@@ -62,7 +62,7 @@ void mnk_route_cross(MnkKeyframes *keyframes, const guint8 *wanted, float tau, c
   static const float TAU_LEAST = 1e-4F;
   tau = MAX(tau, TAU_LEAST);
   guint count = mnk_keyframes_count(keyframes);
-  g_autoptr(MnkLateQuery) late = mnk_late_query_new(query, n, keyframes->dim);
+  g_autoptr(MnkLateQuery) late = mnk_late_query_new(query, n, keyframes->dim, MNK_LATE_PLAIN);
   g_autofree Mass *masses = g_new(Mass, (gsize)count * n);
   g_autofree float *cosines = g_new(float, (gsize)n *MNK_TOKENS_MAX);
   for (guint i = 0; i < count; i++) {
