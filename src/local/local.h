@@ -38,6 +38,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkLocal, mnk_local_free)
 /* Finds the pair that path and mmproj (may be NULL) name; caller frees both. */
 gboolean mnk_local_find(const char *path, const char *mmproj, char **model, char **projector,
                         GError **error);
+/* Tries the pair in a child and waits for its end, MNK_OPT_MODEL_PROBE at most: loads it, shows it
+ * a picture, has it write a word. MNK_ERROR_MODEL says what went wrong. */
+gboolean mnk_local_try(const MnkSettings *settings, const char *model, const char *mmproj,
+                       GError **error);
 MnkLocalState mnk_local_state(const MnkLocal *local);
 const char *mnk_local_detail(const MnkLocal *local); /* a sentence; "" when ready */
 const MnkVlmFiles *mnk_local_files(const MnkLocal *local);

@@ -178,3 +178,32 @@ void mnk_probe_free(MnkProbe *probe) {
   g_main_context_unref(probe->context);
   g_free(probe);
 }
+
+/* ---- The trial alone ---- */
+
+typedef struct {
+  gboolean done;
+  GError *error;
+} Trial;
+
+static void on_tried(const GError *error, gpointer user) {
+  Trial *trial = user;
+  trial->done = TRUE;
+  trial->error = error != NULL ? g_error_copy(error) : NULL;
+}
+
+gboolean mnk_local_try(const MnkSettings *settings, const char *model, const char *mmproj,
+                       GError **error) {
+  g_autoptr(GMainContext) context = g_main_context_new();
+  Trial trial = {0};
+  g_main_context_push_thread_default(context);
+  MnkProbe *probe = mnk_probe_new(settings, model, mmproj, on_tried, &trial, &trial.error);
+  while (probe != NULL && !trial.done)
+    g_main_context_iteration(context, TRUE);
+  mnk_probe_free(probe);
+  g_main_context_pop_thread_default(context);
+  if (trial.error == NULL)
+    return TRUE;
+  g_propagate_error(error, trial.error);
+  return FALSE;
+}

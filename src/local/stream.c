@@ -349,7 +349,7 @@ void mnk_local_save(MnkLocalStream *stream, MnkLocalSaved saved, gpointer user) 
   GError *error = NULL;
   MnkCall *call = mnk_call_new(stream->local, stream, MNK_CALL_SAVE, user);
   call->saved = saved;
-  if (!stream->opened)
+  if (stream->local->state != MNK_LOCAL_READY)
     error = g_error_new(MNK_ERROR, MNK_ERROR_WORKER, "the model is not there: %s",
                         mnk_local_detail(stream->local));
   else
