@@ -97,12 +97,37 @@ static gboolean open_store(MnkApi *api, GError **error) {
   return (api->uploads = mnk_uploads_new(uploads, error)) != NULL;
 }
 
+static void on_local_changed(gpointer user) {
+  MnkApi *api = user;
+  mnk_service_touch(api->service);
+  if (api->registry != NULL)
+    mnk_registry_tell_states(api->registry);
+}
+
+/* The local model comes first when nobody says who is to write. */
+static gboolean make_backend(MnkApi *api, GError **error) {
+  const char *name = mnk_settings_string(api->settings, MNK_OPT_BACKEND);
+  if (!mnk_local_new(api->settings, on_local_changed, api, &api->local, error))
+    return FALSE;
+  if (api->local != NULL && (api->memories = mnk_memories_new(api, error)) == NULL)
+    return FALSE;
+  if (api->local != NULL && (g_str_equal(name, "auto") || g_str_equal(name, "local"))) {
+    api->backend = mnk_local_backend(api->local);
+    return TRUE;
+  }
+  if (g_str_equal(name, "local")) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CONFIG,
+                        "backend local needs a model: set --model-path");
+    return FALSE;
+  }
+  return mnk_backend_new(api->settings, api->client, &api->backend, error);
+}
+
 static gboolean make_language(MnkApi *api, GError **error) {
   api->outbound =
       mnk_address_policy_new(mnk_settings_string(api->settings, MNK_OPT_OUTBOUND_ALLOW), error);
   api->client = mnk_http_client_new(CLIENT_CONNECTIONS);
-  return api->outbound != NULL &&
-         mnk_backend_new(api->settings, api->client, &api->backend, error) &&
+  return api->outbound != NULL && make_backend(api, error) &&
          mnk_embedder_new(api->settings, api->client, &api->embedder, error);
 }
 
@@ -157,7 +182,9 @@ void mnk_api_free(MnkApi *api) {
   g_clear_pointer(&api->registry, mnk_registry_free);
   g_clear_pointer(&api->uploads, mnk_uploads_free);
   g_clear_pointer(&api->embedder, mnk_embedder_free);
+  g_clear_pointer(&api->memories, mnk_memories_free);
   g_clear_pointer(&api->backend, mnk_backend_free);
+  g_clear_pointer(&api->local, mnk_local_free);
   g_clear_pointer(&api->client, mnk_http_client_free);
   g_clear_pointer(&api->workers, mnk_workers_free);
   g_clear_pointer(&api->store, mnk_store_close);
@@ -230,7 +257,9 @@ gboolean mnk_api_reload(MnkApi *api, const MnkSettings *settings, GError **error
 static gboolean on_linger(gpointer user) {
   MnkApi *api = user;
   api->linger_ms += LINGER_STEP_MS;
-  if (mnk_http_server_connections(api->http) > 0 && api->linger_ms < LINGER_MS)
+  gboolean busy =
+      mnk_http_server_connections(api->http) > 0 || mnk_memories_are_saving(api->memories);
+  if (busy && api->linger_ms < LINGER_MS)
     return G_SOURCE_CONTINUE;
   api->drain_timer = 0;
   api->drained(api->drained_user);
@@ -240,6 +269,7 @@ static gboolean on_linger(gpointer user) {
 /* Whoever asks until now is told that this server is about to end; from now on nobody is heard. */
 static void on_registry_drained(gpointer user) {
   MnkApi *api = user;
+  mnk_memories_save(api->memories);
   mnk_sessions_go_away(api);
   mnk_http_server_drain(api->http);
   api->drain_timer = g_timeout_add(LINGER_STEP_MS, on_linger, api);

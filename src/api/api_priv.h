@@ -217,6 +217,8 @@ void mnk_registry_remove(MnkRegistry *registry, MnkEntry *entry);
 void mnk_registry_drain(MnkRegistry *registry, gint64 timeout_ms, void (*done)(gpointer user),
                         gpointer user);
 void mnk_registry_write_metrics(MnkRegistry *registry); /* per-stream sums into the registry */
+/* Something that every state event tells has changed. */
+void mnk_registry_tell_states(MnkRegistry *registry);
 /* LIVE options have changed. */
 void mnk_registry_reload(MnkRegistry *registry);
 

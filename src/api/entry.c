@@ -72,6 +72,12 @@ static gboolean seen_is_due(gpointer user) {
   return G_SOURCE_REMOVE;
 }
 
+/* ---- events of the stream ---- */
+
+static void on_frame(gint64 pts_ms, GBytes *jpeg, float importance, gboolean cut, gpointer user) {
+  mnk_local_frame(((MnkEntry *)user)->memory, jpeg, pts_ms, importance, cut);
+}
+
 static void on_observation(const MnkObservation *obs, gpointer user) {
   MnkEntry *entry = user;
   if (obs->type != MNK_OBS_FRAME || mnk_hub_readers(entry->hub, MNK_EVENT_SEEN) == 0)
@@ -85,8 +91,6 @@ static void on_observation(const MnkObservation *obs, gpointer user) {
   else if (entry->seen_timer == 0)
     entry->seen_timer = g_timeout_add((guint)(wait_us / 1000) + 1, seen_is_due, entry);
 }
-
-/* ---- events of the stream ---- */
 
 static void on_caption(const MnkCaption *caption, gboolean durable, gpointer user) {
   MnkEntry *entry = user;
@@ -184,6 +188,9 @@ void mnk_entry_end(MnkEntry *entry, const GError *error) {
   if (error != NULL)
     mnk_warning("api", entry->id, "event=stream-failed reason=\"%s\"", error->message);
   release_key(entry);
+  if (entry->memory != NULL)
+    mnk_memories_rest(entry->api->memories, entry->id);
+  entry->memory = NULL;
   mnk_registry_drop(entry->api->registry, entry);
   mnk_hub_open(entry->hub, mnk_hub_last_seq(entry->hub));
   mnk_hub_end(entry->hub, bye_reason(entry));
@@ -337,6 +344,8 @@ void mnk_entry_charge(MnkEntry *entry) {
 gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **error) {
   if (!set_stream(entry, settings, error))
     return FALSE;
+  if (entry->memory != NULL)
+    mnk_local_set(entry->memory, settings);
   mnk_settings_free(entry->settings);
   entry->settings = mnk_settings_copy(settings);
   if (!mnk_entry_is_over(entry))
@@ -391,7 +400,7 @@ void mnk_entry_unref(MnkEntry *entry) {
 }
 
 gboolean mnk_entry_begin(MnkEntry *entry, const MnkStreamRow *row, GError **error) {
-  static const MnkStreamEvents EVENTS = {
+  MnkStreamEvents events = {
       .caption = on_caption,
       .picture = on_picture,
       .preview = on_preview,
@@ -421,7 +430,10 @@ gboolean mnk_entry_begin(MnkEntry *entry, const MnkStreamRow *row, GError **erro
     entry->created_us = row->created_us;
     entry->captions_before = row->captions;
   }
-  entry->stream = mnk_stream_new(&config, &EVENTS, entry, error);
+  entry->memory = mnk_memories_begin(api->memories, entry->id, entry->settings, again);
+  if (entry->memory != NULL)
+    events.frame = on_frame;
+  entry->stream = mnk_stream_new(&config, &events, entry, error);
   if (entry->stream == NULL)
     return FALSE;
   put_record(entry, row != NULL && !again);

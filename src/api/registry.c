@@ -444,6 +444,12 @@ void mnk_registry_reload(MnkRegistry *registry) {
   }
 }
 
+void mnk_registry_tell_states(MnkRegistry *registry) {
+  g_autoptr(GPtrArray) list = mnk_registry_list(registry);
+  for (guint i = 0; i < list->len; i++)
+    mnk_entry_tell_state(g_ptr_array_index(list, i));
+}
+
 static gboolean look_after_all(gpointer user) {
   g_autoptr(GPtrArray) list = mnk_registry_list(user);
   for (guint i = 0; i < list->len; i++) {

@@ -86,6 +86,14 @@ static void write_workers(MnkJsonWriter *w, const MnkWorkers *workers) {
   }
 }
 
+static void write_local(MnkJsonWriter *w, const MnkLocal *local) {
+  static const char *const STATUS[] = {
+      [MNK_LOCAL_TRYING] = "starting", [MNK_LOCAL_LOADING] = "starting", [MNK_LOCAL_READY] = "ok",
+      [MNK_LOCAL_AWAY] = "degraded",   [MNK_LOCAL_FAILED] = "down",
+  };
+  write_part(w, "local", STATUS[mnk_local_state(local)], mnk_local_detail(local));
+}
+
 /* The template stands in for a language model that is away, so none is required. */
 static void write_language(MnkJsonWriter *w, const MnkApi *api) {
   if (api->backend == NULL)
@@ -93,6 +101,8 @@ static void write_language(MnkJsonWriter *w, const MnkApi *api) {
   else
     write_part(w, "backend", mnk_backend_state_name(mnk_backend_state(api->backend)),
                mnk_backend_detail(api->backend));
+  if (api->local != NULL)
+    write_local(w, api->local);
   if (api->embedder != NULL)
     write_part(w, "embedder", "ok", "");
 }

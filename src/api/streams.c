@@ -252,6 +252,7 @@ static void delete_rest(MnkCall *call, GString *words) {
     return;
   }
   mnk_registry_forget(call->api->registry, call->id);
+  mnk_memories_forget(call->api->memories, call->id);
   mnk_store_delete_stream(call->api->store, call->id, captions_deleted, delete);
 }
 
