@@ -116,6 +116,8 @@ static void test_reads_too_far(void) {
   g_assert_true(mnk_bytes_open(&reader, bytes->data, bytes->len, MAGIC, 1, "it", NULL));
   g_assert_false(mnk_bytes_has(&reader, G_MAXUINT64 / 2, 8));
   g_assert_true(mnk_bytes_open(&reader, bytes->data, bytes->len, MAGIC, 1, "it", NULL));
+  g_assert_false(mnk_bytes_has(&reader, 6, 1));
+  g_assert_true(mnk_bytes_open(&reader, bytes->data, bytes->len, MAGIC, 1, "it", NULL));
   g_assert_cmpuint(mnk_bytes_get_u32(&reader), ==, 9);
   g_assert_false(mnk_bytes_close(&reader, NULL)); /* a byte is left over */
 }

@@ -110,6 +110,35 @@ static void test_ties(void) {
   check_counts(memory, (const guint32[]){2, 2, 1, 2, 1, 1}, 6);
 }
 
+/* In one iteration an equal centre gives itself up only where its distance is asked for. */
+static void test_exact(void) {
+  const float first[] = {3, 3, 8}, second[] = {8.5F};
+  for (guint exact = 0; exact < 2; exact++) {
+    g_autoptr(MnkTokenMemory) memory = new_memory(
+        (MnkTokenMemoryConfig){.tokens = 3, .dim = 1, .iterations = 1, .exact = (gboolean)exact});
+    mnk_token_memory_add_rows(memory, first, 3, 0, 0);
+    mnk_token_memory_add_rows(memory, second, 1, 0, 0);
+    check_counts(memory, exact ? (const guint32[]){2, 0, 2} : (const guint32[]){1, 1, 2}, 3);
+  }
+}
+
+/* Rows that have nearly all of their length in common: products alone cannot tell them apart. */
+static void test_far_from_zero(void) {
+  enum { D = 64, K = 8 };
+  g_autoptr(GRand) rand = g_rand_new_with_seed(6);
+  g_autofree float *centres = random_floats(rand, K * D);
+  for (guint i = 0; i < K * D; i++)
+    centres[i] += 4096;
+  g_autoptr(MnkTokenMemory) memory = new_memory((MnkTokenMemoryConfig){.tokens = K, .dim = D});
+  mnk_token_memory_add_rows(memory, centres, K, 0, 0);
+  float rows[K * D];
+  for (guint i = 0; i < K * D; i++) /* a little of the next is mixed in */
+    rows[i] = 0.75F * centres[i] + 0.25F * centres[(i + D) % (K * D)];
+  mnk_token_memory_add_rows(memory, rows, K, 0, 1);
+  check_labels(memory, (const guint32[]){0, 1, 2, 3, 4, 5, 6, 7}, K);
+  check_counts(memory, (const guint32[]){2, 2, 2, 2, 2, 2, 2, 2}, K);
+}
+
 /* Of equal centres the lowest takes all; the others stay where they are with nothing in them, and
  * take in again what comes near. */
 static void test_empty_clusters(void) {
@@ -347,6 +376,53 @@ static void test_damage(void) {
   }
 }
 
+static void check_field(const GByteArray *bytes, gsize at, guint32 value) {
+  g_autoptr(GByteArray) changed = g_byte_array_new();
+  g_autoptr(GError) error = NULL;
+  g_byte_array_append(changed, bytes->data, bytes->len);
+  patch_u32(changed, at, value);
+  g_assert_null(mnk_token_memory_restore(changed->data, changed->len, &error));
+  g_assert_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT);
+}
+
+/* Under a right checksum, each number that could lead out of bounds. */
+static void test_bad_fields(void) {
+  enum { MODE, TOKENS, DIM, ITERATIONS, CAP, EXACT, COUNT, OLDEST, LABELS };
+  enum { CENTRE = 4 + 3 * 8 + 2 * 8, NAN_AT_TOP = 0x7ff80000 };
+  const float rows[] = {1, 2, 3, 4, 5, 6};
+  g_autoptr(MnkTokenMemory) memory =
+      new_memory((MnkTokenMemoryConfig){.mode = MNK_TOKEN_MEMORY_NONE, .tokens = 2, .dim = 2});
+  mnk_token_memory_add_rows(memory, rows, 3, 0, 100);
+  g_autoptr(GByteArray) bytes = g_byte_array_new();
+  mnk_token_memory_save(memory, bytes);
+  const struct {
+    guint field;
+    guint32 value;
+  } bad[] = {{MODE, 5},
+             {MODE, G_MAXUINT32},
+             {TOKENS, 0},
+             {TOKENS, 1},
+             {TOKENS, 1U << 31},
+             {DIM, 0},
+             {DIM, 3},
+             {DIM, 1},
+             {ITERATIONS, 0},
+             {EXACT, 2},
+             {COUNT, 1},
+             {COUNT, 3},
+             {OLDEST, 2},
+             {OLDEST, G_MAXUINT32},
+             {LABELS, 2},
+             {LABELS, 4},
+             {LABELS, G_MAXUINT32}};
+  for (guint i = 0; i < G_N_ELEMENTS(bad); i++)
+    check_field(bytes, HEADER + bad[i].field * sizeof(guint32), bad[i].value);
+  check_field(bytes, COUNT_AT + 8, NAN_AT_TOP);               /* the upper half of its time */
+  check_field(bytes, COUNT_AT + CENTRE - 16, 101);            /* first after last */
+  check_field(bytes, COUNT_AT + 2 * CENTRE + 4, 2);           /* the second label */
+  check_field(bytes, COUNT_AT + 2 * CENTRE + 12, NAN_AT_TOP); /* the first centre */
+}
+
 /* Numbers so large that products of them have no float: some label, and no harm. */
 static void test_huge_numbers(void) {
   const float rows[] = {FLT_MAX, -FLT_MAX, FLT_MAX, 1, 0, FLT_MAX, -FLT_MAX, 2};
@@ -368,6 +444,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/token-memory/by-hand", test_by_hand);
   g_test_add_func("/token-memory/second-iteration", test_second_iteration);
   g_test_add_func("/token-memory/ties", test_ties);
+  g_test_add_func("/token-memory/exact", test_exact);
+  g_test_add_func("/token-memory/far-from-zero", test_far_from_zero);
   g_test_add_func("/token-memory/empty-clusters", test_empty_clusters);
   g_test_add_func("/token-memory/counts-add-up", test_counts_add_up);
   g_test_add_func("/token-memory/exact-is-the-same", test_exact_is_the_same);
@@ -378,6 +456,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/token-memory/bounded", test_bounded);
   g_test_add_func("/token-memory/restores", test_restores);
   g_test_add_func("/token-memory/damage", test_damage);
+  g_test_add_func("/token-memory/bad-fields", test_bad_fields);
   g_test_add_func("/token-memory/huge-numbers", test_huge_numbers);
   return g_test_run();
 }

@@ -193,6 +193,22 @@ static void test_drop_boundary(void) {
   }
 }
 
+/* Where there are few scores to stand out from, a change is no boundary: there and back at 7, but
+ * at 20 it is. */
+static void test_drop_early(void) {
+  g_autoptr(GRand) rand = g_rand_new_with_seed(3);
+  g_autoptr(MnkTokenDrop) drop = new_drop(0);
+  g_autoptr(MnkTokens) still = random_tokens(rand, 7, 16, 7, 0);
+  for (guint i = 0; i < 22; i++) {
+    g_autoptr(MnkTokens) other = random_tokens(rand, 7, 16, 7, 0);
+    guint8 keep[7];
+    float score;
+    gboolean boundary;
+    mnk_token_drop_add(drop, i == 7 || i == 20 ? other : still, keep, &score, &boundary);
+    g_assert_true(boundary == (i == 0 || i >= 20));
+  }
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/tokens/keeps", test_keeps);
@@ -204,5 +220,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/drop/begins", test_drop_begins);
   g_test_add_func("/drop/refreshes", test_drop_refreshes);
   g_test_add_func("/drop/boundary", test_drop_boundary);
+  g_test_add_func("/drop/early", test_drop_early);
   return g_test_run();
 }
