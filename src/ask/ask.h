@@ -41,7 +41,8 @@ char *mnk_answer_intervals(const MnkAnswer *answer);
 /* ---- The service ---- */
 
 typedef struct _MnkAsker MnkAsker;
-/* Both are borrowed. settings: QUESTION_*, CONVERSATION*_* of them; may be set anew. */
+/* The store is borrowed; NULL: there is no timeline. settings: QUESTION_*, CONVERSATION*_* of them;
+ * may be set anew. */
 MnkAsker *mnk_asker_new(const MnkSettings *settings, MnkStore *store);
 /* Questions that run end without an event. */
 void mnk_asker_free(MnkAsker *asker);
@@ -57,6 +58,7 @@ typedef struct {
   guint n_turns;
   const char *system;          /* instructions besides, "" */
   MnkLocalStream *memory;      /* NULL: the local model does not know the stream */
+  const char *model;           /* the local model's name, for the answer; NULL: unknown */
   MnkBackend *backend;         /* NULL: none; the local one when memory is given */
   const MnkSettings *settings; /* the stream's, with what this question sets otherwise */
   gint64 now_ms;               /* the stream's clock; < 0: nothing seen */
@@ -75,6 +77,9 @@ typedef struct _MnkAsk MnkAsk;
 MnkAsk *mnk_ask(MnkAsker *asker, const MnkAskRequest *request, const MnkAskEvents *events,
                 gpointer user, GError **error);
 void mnk_ask_cancel(MnkAsk *ask); /* no event comes after this */
+/* The stream's memory is about to go: questions that need it end with an error, later. Memory and
+ * backend of a request are borrowed until its done. */
+void mnk_asker_forget(MnkAsker *asker, const char *stream);
 guint mnk_asker_waiting(const MnkAsker *asker);
 
 typedef struct {
