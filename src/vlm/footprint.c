@@ -80,14 +80,19 @@ guint64 mnk_vlm_memory_available(void) {
   return MIN(available, MIN(group, older));
 }
 
+static char *size_text(guint64 bytes) {
+  return bytes < 1000000000 ? g_strdup_printf("%.0f MB", (double)bytes / 1e6)
+                            : g_strdup_printf("%.1f GB", (double)bytes / 1e9);
+}
+
 gboolean mnk_vlm_memory_check(const MnkVlmFiles *files, guint context, GError **error) {
   guint64 available = mnk_vlm_memory_available();
   if (files->needed <= available)
     return TRUE;
-  g_autofree char *needed = g_format_size(files->needed);
-  g_autofree char *model = g_format_size(files->model_bytes + files->projector_bytes);
-  g_autofree char *kv = g_format_size(context_bytes(files, context));
-  g_autofree char *there = g_format_size(available);
+  g_autofree char *needed = size_text(files->needed);
+  g_autofree char *model = size_text(files->model_bytes + files->projector_bytes);
+  g_autofree char *kv = size_text(context_bytes(files, context));
+  g_autofree char *there = size_text(available);
   g_set_error(error, MNK_ERROR, MNK_ERROR_LIMIT,
               "the model needs about %s of memory (files of %s, and %s for a context of %u "
               "tokens), and %s are free",

@@ -471,8 +471,8 @@ static void test_grammar(void) {
 }
 
 static void test_grammar_refused(void) {
-  static const char *const grammars[] = {
-      "", "root ::=", "root ::= missing", "other ::= \"a\"", "root ::= root \"a\"", "root ::= [a-"};
+  static const char *const grammars[] = {"", "root ::= missing", "other ::= \"a\"",
+                                         "root ::= root \"a\"", "root ::= [a-"};
   g_autoptr(MnkVlm) vlm = load_with("qwen25vl", 512, 4);
   for (guint i = 0; i < G_N_ELEMENTS(grammars); i++) {
     const MnkVlmPart part = {.kind = MNK_VLM_USER, .text = "describe"};
