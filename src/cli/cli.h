@@ -38,7 +38,7 @@ gboolean mnk_cli_load(const MnkInvocation *invocation, MnkSettings **settings, c
 
 extern const MnkCommand mnk_command_caption, mnk_command_serve, mnk_command_send,
     mnk_command_captions, mnk_command_search, mnk_command_keys, mnk_command_models,
-    mnk_command_doctor, mnk_command_docs, mnk_command_worker;
+    mnk_command_doctor, mnk_command_docs, mnk_command_worker, mnk_command_indexer;
 
 /* ---- output.c: where captions are written ---- */
 
@@ -62,6 +62,7 @@ typedef struct _MnkProgress MnkProgress;
 /* NULL when there is no terminal or it is not wanted; all calls take NULL. */
 MnkProgress *mnk_progress_new(gboolean wanted);
 void mnk_progress_free(MnkProgress *progress);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkProgress, mnk_progress_free)
 /* Redraws at most ten times a second. */
 void mnk_progress_show(MnkProgress *progress, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Takes the line away while something else is written. */

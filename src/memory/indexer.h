@@ -68,6 +68,10 @@ gboolean mnk_indexer_train(MnkIndexer *indexer, const MnkIndexerSample *samples,
                            const MnkIndexerTraining *training,
                            gboolean (*progress)(const MnkIndexerProgress *progress, gpointer user),
                            gpointer user, GError **error);
+/* Which samples are held out: held gets 1 for those. Whole videos, by the seed; the same that
+ * mnk_indexer_train takes. Returns how many samples, 0 for fewer than two videos. */
+guint mnk_indexer_held_out(const MnkIndexerSample *samples, guint n,
+                           const MnkIndexerTraining *training, guint8 *held);
 /* The loss of one sample, and its gradient added to grad (as many numbers as the weights; NULL:
  * not wanted): for the finite-difference check. */
 double mnk_indexer_loss(const MnkIndexer *indexer, const MnkIndexerSample *sample,
@@ -79,5 +83,25 @@ void mnk_indexer_eval(const MnkIndexer *indexer, const MnkIndexerSample *samples
 /* Adds one question to means of what its scores give: Recall@1/4/8 (the share of the positive
  * clusters among the first k, of at most k) and MRR. Begin with zeros. */
 void mnk_indexer_rank(const float *scores, const guint8 *positive, guint n, MnkIndexerScores *sum);
+
+/* ---- Samples in a file (docs/indexer.md has the format) ---- */
+
+typedef struct _MnkIndexerData MnkIndexerData;
+/* model: hash of the embedding model, at most 63 bytes. */
+MnkIndexerData *mnk_indexer_data_new(guint dim, const char *model);
+void mnk_indexer_data_free(MnkIndexerData *data);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkIndexerData, mnk_indexer_data_free)
+/* keys: n_clusters x n_tokens x dim, copied. Questions that follow are about it. */
+void mnk_indexer_data_add_video(MnkIndexerData *data, const float *keys, guint n_clusters,
+                                guint n_tokens);
+/* gains: of each cluster, or NULL. */
+void mnk_indexer_data_add_question(MnkIndexerData *data, const float *query, guint n_query,
+                                   const guint8 *positive, const float *gains);
+void mnk_indexer_data_save(const MnkIndexerData *data, GByteArray *out);
+MnkIndexerData *mnk_indexer_data_restore(const guint8 *bytes, gsize length, GError **error);
+/* Borrowed; those of one video side by side, and with the same keys. */
+const MnkIndexerSample *mnk_indexer_data_samples(const MnkIndexerData *data, guint *n);
+guint mnk_indexer_data_dim(const MnkIndexerData *data);
+const char *mnk_indexer_data_model(const MnkIndexerData *data);
 
 #endif

@@ -365,31 +365,58 @@ static int by_video(gconstpointer a, gconstpointer b, gpointer user) {
   return i < j ? -1 : i > j;
 }
 
-/* Whole videos go to one side or the other. */
-static gboolean split(Trainer *trainer, guint n, GError **error) {
-  g_autoptr(GArray) order = g_array_sized_new(FALSE, FALSE, sizeof(guint), n);
-  g_autoptr(GArray) begins = g_array_new(FALSE, FALSE, sizeof(guint));
+/* Indices of the samples, those of a video side by side; begins: where each video begins, and the
+ * end. */
+static GArray *order_by_video(const MnkIndexerSample *samples, guint n, GArray *begins) {
+  GArray *order = g_array_sized_new(FALSE, FALSE, sizeof(guint), n);
   for (guint i = 0; i < n; i++)
     g_array_append_val(order, i);
-  g_array_sort_with_data(order, by_video, (gpointer)trainer->samples);
+  g_array_sort_with_data(order, by_video, (gpointer)samples);
   const guint *sorted = (const guint *)(const void *)order->data;
   for (guint i = 0; i < n; i++)
-    if (i == 0 || trainer->samples[sorted[i]].video != trainer->samples[sorted[i - 1]].video)
+    if (i == 0 || samples[sorted[i]].video != samples[sorted[i - 1]].video)
       g_array_append_val(begins, i);
-  guint videos = begins->len;
-  if (videos < 2) {
+  g_array_append_val(begins, n);
+  return order;
+}
+
+guint mnk_indexer_held_out(const MnkIndexerSample *samples, guint n,
+                           const MnkIndexerTraining *training, guint8 *held) {
+  g_autoptr(GArray) begins = g_array_new(FALSE, FALSE, sizeof(guint));
+  g_autoptr(GArray) order = order_by_video(samples, n, begins);
+  g_autoptr(GRand) rand = g_rand_new_with_seed(training->seed);
+  guint videos = begins->len - 1, found = 0;
+  memset(held, 0, n);
+  if (videos < 2)
+    return 0;
+  guint wanted = (guint)((double)training->held_out * videos + 0.5);
+  wanted = CLAMP(wanted, 1, videos - 1);
+  for (guint i = 0; i < videos; i++) {
+    if (g_rand_int_range(rand, 0, (gint32)(videos - i)) >= (gint32)wanted)
+      continue;
+    wanted--;
+    for (guint j = g_array_index(begins, guint, i); j < g_array_index(begins, guint, i + 1); j++) {
+      held[g_array_index(order, guint, j)] = 1;
+      found++;
+    }
+  }
+  return found;
+}
+
+/* Whole videos go to one side or the other. */
+static gboolean split(Trainer *trainer, guint n, GError **error) {
+  g_autoptr(GArray) begins = g_array_new(FALSE, FALSE, sizeof(guint));
+  g_autoptr(GArray) order = order_by_video(trainer->samples, n, begins);
+  g_autofree guint8 *held = g_new(guint8, (gsize)n + 1);
+  if (mnk_indexer_held_out(trainer->samples, n, trainer->training, held) == 0) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT,
-                "training needs questions of at least two videos, and there is %u", videos);
+                "training needs questions of at least two videos, and there is %u",
+                begins->len - 1);
     return FALSE;
   }
-  guint held = (guint)((double)trainer->training->held_out * videos + 0.5);
-  held = CLAMP(held, 1, videos - 1);
-  g_array_append_val(begins, n);
-  for (guint i = 0; i < videos; i++) {
-    gboolean hold = g_rand_int_range(trainer->rand, 0, (gint32)(videos - i)) < (gint32)held;
-    held -= hold;
-    guint begin = g_array_index(begins, guint, i), end = g_array_index(begins, guint, i + 1);
-    g_array_append_vals(hold ? trainer->held : trainer->train, sorted + begin, end - begin);
+  for (guint i = 0; i < n; i++) {
+    guint sample = g_array_index(order, guint, i);
+    g_array_append_val(held[sample] ? trainer->held : trainer->train, sample);
   }
   return TRUE;
 }
