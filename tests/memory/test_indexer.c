@@ -378,6 +378,74 @@ static void test_damage(void) {
   check_damage(bytes, read_indexer, 4000);
 }
 
+/* ---- Files of samples ---- */
+
+static MnkIndexerData *some_data(void) {
+  MnkIndexerData *data = mnk_indexer_data_new(7, "0123abcd");
+  g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+  for (guint video = 0; video < 3; video++) {
+    guint clusters = 2 + video;
+    g_autofree float *keys = random_floats(rand, (gsize)clusters * 4 * 7);
+    guint8 positive[4] = {0, 1};
+    mnk_indexer_data_add_video(data, keys, clusters, 4);
+    for (guint i = 0; i < video; i++) {
+      g_autofree float *query = random_floats(rand, (1 + i) * 7), *gains = random_floats(rand, 4);
+      mnk_indexer_data_add_question(data, query, 1 + i, positive, i == 1 ? gains : NULL);
+    }
+  }
+  return data;
+}
+
+static void test_samples(void) {
+  g_autoptr(MnkIndexerData) data = some_data();
+  g_autoptr(GByteArray) bytes = g_byte_array_new(), again = g_byte_array_new();
+  mnk_indexer_data_save(data, bytes);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MnkIndexerData) restored = mnk_indexer_data_restore(bytes->data, bytes->len, &error);
+  g_assert_no_error(error);
+  mnk_indexer_data_save(restored, again);
+  g_assert_cmpmem(bytes->data, bytes->len, again->data, again->len);
+  guint n;
+  const MnkIndexerSample *samples = mnk_indexer_data_samples(restored, &n);
+  g_assert_cmpuint(n, ==, 3);
+  g_assert_cmpuint(mnk_indexer_data_dim(restored), ==, 7);
+  g_assert_cmpstr(mnk_indexer_data_model(restored), ==, "0123abcd");
+  g_assert_cmpuint(samples[0].video, ==, 1);
+  g_assert_cmpuint(samples[2].n_query, ==, 2);
+  g_assert_cmpuint(samples[2].n_clusters, ==, 4);
+  g_assert_true(samples[1].keys == samples[2].keys);
+  g_assert_null(samples[1].gains);
+  g_assert_nonnull(samples[2].gains);
+  g_assert_cmpuint(samples[2].positive[1], ==, 1);
+}
+
+static gboolean read_samples(const guint8 *bytes, gsize length, GError **error) {
+  g_autoptr(MnkIndexerData) data = mnk_indexer_data_restore(bytes, length, error);
+  return data != NULL;
+}
+
+static void test_samples_damage(void) {
+  g_autoptr(MnkIndexerData) data = some_data();
+  g_autoptr(GByteArray) bytes = g_byte_array_new();
+  mnk_indexer_data_save(data, bytes);
+  check_damage(bytes, read_samples, 4000);
+}
+
+/* Whole videos are held out, the same ones each time. */
+static void test_held_out(void) {
+  g_autoptr(World) world = world_new(7, FALSE);
+  guint8 held[VIDEOS * QUESTIONS], again[VIDEOS * QUESTIONS];
+  MnkIndexerTraining training;
+  mnk_indexer_training_init(&training);
+  guint n = mnk_indexer_held_out(world->samples, VIDEOS * QUESTIONS, &training, held);
+  g_assert_cmpuint(n, ==, VIDEOS * QUESTIONS / 5);
+  for (guint i = 0; i < VIDEOS * QUESTIONS; i++)
+    g_assert_cmpuint(held[i], ==, held[i / QUESTIONS * QUESTIONS]);
+  mnk_indexer_held_out(world->samples, VIDEOS * QUESTIONS, &training, again);
+  g_assert_cmpmem(held, sizeof held, again, sizeof again);
+  g_assert_cmpuint(mnk_indexer_held_out(world->samples, QUESTIONS, &training, held), ==, 0);
+}
+
 static void test_default_shape(void) {
   MnkIndexerShape narrow = {.dim = 576}, wide = {.dim = 2048};
   g_autoptr(MnkIndexer) a = mnk_indexer_new(&narrow, 1), b = mnk_indexer_new(&wide, 1);
@@ -402,6 +470,9 @@ int main(int argc, char **argv) {
   g_test_add_func("/indexer/file/round-trip", test_file);
   g_test_add_func("/indexer/file/other-model", test_other_model);
   g_test_add_func("/indexer/file/damage", test_damage);
+  g_test_add_func("/indexer/samples/round-trip", test_samples);
+  g_test_add_func("/indexer/samples/damage", test_samples_damage);
+  g_test_add_func("/indexer/samples/held-out", test_held_out);
   g_test_add_func("/indexer/default-shape", test_default_shape);
   return g_test_run();
 }
