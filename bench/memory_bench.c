@@ -134,7 +134,8 @@ static void report_kmeans(const KmeansWork *work) {
                  g_new(guint, work->k + work->p)};
   g_autofree float *out = g_new(float, (gsize)work->k *MAX(work->k, work->p));
   guint fill = work->k / work->p, changed = 0, labels_apart = 0, n;
-  double plain_ms = 0, shortcut_ms = 0, apart = 0;
+  double plain_ms = 0, shortcut_ms = 0;
+  float apart = 0;
   for (guint i = 0; i < work->frames; i++) {
     const float *rows = frame_rows(work, i);
     gboolean last = i + 1 == work->frames;
@@ -161,13 +162,13 @@ static void report_kmeans(const KmeansWork *work) {
   for (guint i = 0; i < work->p; i++)
     labels_apart += labels[i] != plain.labels[work->k + i];
   for (gsize i = 0; i < floats; i++)
-    apart = MAX(apart, fabs(plain.centres[i] - mnk_token_memory_centres(memory)[i]));
+    apart = MAX(apart, fabsf(plain.centres[i] - mnk_token_memory_centres(memory)[i]));
   double ms = median(ours), products_ms = median(products);
   printf("{\"ms\":%.3f,\"sgemm_ms\":%.3f,\"of_sgemm\":%.2f,\"plain_ms\":%.1f,"
          "\"plain_shortcut_ms\":%.1f,\"times_plain\":%.1f,\"times_plain_shortcut\":%.1f,"
          "\"changed\":%u,\"labels_apart\":%u,\"centres_apart\":%.2g,\"bytes\":%zu}\n",
          ms, products_ms, ms / products_ms, plain_ms, shortcut_ms, plain_ms / ms, shortcut_ms / ms,
-         changed, labels_apart, apart, mnk_token_memory_bytes(memory));
+         changed, labels_apart, (double)apart, mnk_token_memory_bytes(memory));
   g_free(plain.centres);
   g_free(plain.counts);
   g_free(plain.labels);

@@ -84,12 +84,12 @@ float *mnk_token_memory_centre(const MnkTokenMemory *memory, guint index) {
 }
 
 MnkCentre mnk_new_rows_stats(const MnkNewRows *rows, guint index) {
-  guint place = rows->first + index;
+  guint place = rows->first + index, row = place / rows->columns;
   return (MnkCentre){
       .count = 1,
       .t_ms = (double)rows->pts_ms,
-      .row = place / rows->columns,
-      .column = place % rows->columns,
+      .row = row,
+      .column = place - row * rows->columns,
       .first_ms = rows->pts_ms,
       .last_ms = rows->pts_ms,
   };

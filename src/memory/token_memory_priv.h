@@ -58,10 +58,10 @@ void mnk_token_memory_write(MnkTokenMemory *memory, guint at, const MnkNewRows *
 void mnk_centre_join(MnkCentre *a, const MnkCentre *b);
 
 /* labels: n entries. */
-void mnk_kmeans_add(MnkTokenMemory *memory, const MnkNewRows *rows, guint32 *labels);
-void mnk_places_add(MnkTokenMemory *memory, const MnkNewRows *rows, guint32 *labels);
-void mnk_adjacent_add(MnkTokenMemory *memory, const MnkNewRows *rows, guint32 *labels);
-void mnk_newest_add(MnkTokenMemory *memory, const MnkNewRows *rows, guint32 *labels);
+void mnk_kmeans_add(MnkTokenMemory *memory, const MnkNewRows *fresh, guint32 *labels);
+void mnk_places_add(MnkTokenMemory *memory, const MnkNewRows *fresh, guint32 *labels);
+void mnk_adjacent_add(MnkTokenMemory *memory, const MnkNewRows *fresh, guint32 *labels);
+void mnk_newest_add(MnkTokenMemory *memory, const MnkNewRows *fresh, guint32 *labels);
 
 /* After a restore, or where centres were written without it. */
 void mnk_token_memory_measure(MnkTokenMemory *memory, guint first, guint n);

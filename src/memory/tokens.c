@@ -127,8 +127,10 @@ MnkTokens *mnk_tokens_get(MnkBytesReader *reader) {
   if (!mnk_bytes_has(reader, values, sizeof(guint16)))
     return NULL;
   MnkTokens *tokens = g_try_malloc(sizeof *tokens + values * sizeof *tokens->rows);
-  if (!mnk_bytes_check(reader, tokens != NULL))
+  if (tokens == NULL) {
+    mnk_bytes_check(reader, FALSE);
     return NULL;
+  }
   *tokens = (MnkTokens){.n = n, .dim = dim, .columns = columns, .pts_ms = pts_ms};
   g_atomic_ref_count_init(&tokens->refs);
   mnk_bytes_get_halves(reader, tokens->rows, values);
