@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -89,6 +90,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Bench, bench_clear)
 
 static int probe_main(const char *model, const char *mmproj) {
   alarm(CHILD_SECONDS);
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0});
   MnkVlmConfig config;
   mnk_vlm_config_init(&config);
   config.model = model;

@@ -208,6 +208,40 @@ static void test_places_within_a_frame_change_scores(gconstpointer data) {
   g_assert_cmpfloat(farthest(forth, back, n), >, 20 * TOLERANCE);
 }
 
+static float *scores_at(MnkVlm *vlm, MnkTokens *tokens, const gint32 (*places)[3], guint *n) {
+  const MnkVlmPart parts[] = {
+      {.kind = MNK_VLM_USER},
+      {.kind = MNK_VLM_TOKENS, .tokens = tokens, .places = places},
+      {.kind = MNK_VLM_TEXT, .text = AFTER},
+  };
+  MnkVlmAnswer answer = {0};
+  float *values = scores(vlm, parts, G_N_ELEMENTS(parts), 0, n, &answer);
+  mnk_vlm_answer_clear(&answer);
+  return values;
+}
+
+/* Qwen alone has places of its own for each token. */
+static void test_given_places_are_taken(gconstpointer data) {
+  g_auto(TinyPair) pair = {0};
+  g_autoptr(MnkVlm) vlm = load(&pair, "qwen25vl");
+  g_autoptr(MnkTokens) tokens = encode(vlm, data, 3);
+  guint n, n_tokens = mnk_tokens_count(tokens), columns = mnk_tokens_columns(tokens);
+  g_autofree gint32(*places)[3] = g_malloc0(n_tokens * sizeof *places);
+  for (guint i = 0; i < n_tokens; i++) {
+    places[i][1] = (gint32)(i / columns);
+    places[i][2] = (gint32)(i % columns);
+  }
+  g_autofree float *grid = scores_at(vlm, tokens, NULL, &n);
+  g_autofree float *same = scores_at(vlm, tokens, (const gint32(*)[3])places, &n);
+  /* the last rows are a second later */
+  for (guint i = n_tokens / 2; i < n_tokens; i++)
+    places[i][0] = 1;
+  g_autofree float *later = scores_at(vlm, tokens, (const gint32(*)[3])places, &n);
+  g_test_message("later by one: %g", (double)farthest(grid, later, n));
+  g_assert_cmpfloat(farthest(grid, same, n), <=, EXACT);
+  g_assert_cmpfloat(farthest(grid, later, n), >, 2 * TOLERANCE);
+}
+
 /* The parts that jobs share are evaluated once; another model, which never saw them, scores alike.
  */
 static void test_a_kept_prefix_changes_nothing(gconstpointer data) {
@@ -263,5 +297,6 @@ int main(int argc, char **argv) {
     add("order", &cases[i], test_order_changes_scores);
     add("places", &cases[i], test_places_within_a_frame_change_scores);
   }
+  add("given", &cases[0], test_given_places_are_taken);
   return g_test_run();
 }
