@@ -10,6 +10,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def main():
     flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0", "gio-unix-2.0"], check=True,
                            capture_output=True, text=True).stdout.split()
+    # of the local model's library, where set-up has compiled it
+    llama = subprocess.run([sys.executable, str(ROOT / "tools" / "fetch.py"), "--path", "llama"],
+                           capture_output=True, text=True).stdout.strip()
+    flags += ["-isystem", f"{llama}/include"] if llama else []
     bad = 0
     for header in sorted((ROOT / "src").rglob("*.h")):
         name = header.relative_to(ROOT / "src")

@@ -213,7 +213,7 @@ static void add_template(Builder *b, const char *text) {
 }
 
 static gboolean build(Builder *b) {
-  g_autofree guint *turn_of = g_new(guint, MAX(b->request->n_parts, 1));
+  g_autofree guint *turn_of = g_new0(guint, MAX(b->request->n_parts, 1));
   g_autoptr(GArray) roles = find_turns(b, turn_of);
   if (!check_order(b, roles))
     return FALSE;

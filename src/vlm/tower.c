@@ -50,7 +50,7 @@ static gboolean tokenize(MnkVlmTower *tower, Pictures *pictures, guint n, GError
     g_string_append(markers, mtmd_default_marker());
     mtmd_bitmap_set_mergeable(pictures->bitmaps[i], n > 1);
   }
-  mtmd_input_text text = {
+  struct mtmd_input_text text = {
       .text = markers->str,
       .text_len = markers->len,
       .add_special = false,
