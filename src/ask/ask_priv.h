@@ -95,7 +95,7 @@ void mnk_talks_set_limits(MnkTalks *talks, guint talks_max, guint turns_max);
  * MNK_ERROR_NOT_FOUND: there is none, or it is another's, or about another stream. */
 GArray *mnk_talks_turns(MnkTalks *talks, const char *id, const char *owner, const char *stream,
                         GError **error);
-GArray *mnk_turns_new(void);
+GArray *mnk_talk_turns_new(void);
 /* The id that goes on: a new one when id is NULL. NULL: no turn is remembered. Caller frees. */
 char *mnk_talks_add(MnkTalks *talks, const char *id, const char *owner, const char *stream,
                     const char *question, const char *answer);

@@ -454,9 +454,9 @@ static GArray *turns_of(MnkAsker *asker, const MnkAskRequest *request, GError **
   if (!request->turns)
     return request->conversation ? mnk_talks_turns(asker->talks, request->conversation,
                                                    request->owner, request->stream, error)
-                                 : mnk_turns_new();
+                                 : mnk_talk_turns_new();
   guint most = (guint)mnk_settings_int(asker->settings, MNK_OPT_CONVERSATION_TURNS);
-  GArray *turns = mnk_turns_new();
+  GArray *turns = mnk_talk_turns_new();
   for (guint i = request->n_turns > most ? request->n_turns - most : 0; i < request->n_turns; i++) {
     MnkTurnOfTalk turn = {mnk_ask_harmless(request->turns[i].question),
                           mnk_ask_harmless(request->turns[i].answer)};

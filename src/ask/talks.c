@@ -24,7 +24,7 @@ static void turn_clear(gpointer data) {
   g_free(turn->answer);
 }
 
-GArray *mnk_turns_new(void) {
+GArray *mnk_talk_turns_new(void) {
   GArray *turns = g_array_new(FALSE, FALSE, sizeof(MnkTurnOfTalk));
   g_array_set_clear_func(turns, turn_clear);
   return turns;
@@ -105,7 +105,7 @@ GArray *mnk_talks_turns(MnkTalks *talks, const char *id, const char *owner, cons
   }
   use(talks, link);
   const Talk *talk = link->data;
-  GArray *turns = mnk_turns_new();
+  GArray *turns = mnk_talk_turns_new();
   for (guint i = 0; i < talk->turns->len; i++) {
     const MnkTurnOfTalk *turn = &g_array_index(talk->turns, MnkTurnOfTalk, i);
     MnkTurnOfTalk copy = {g_strdup(turn->question), g_strdup(turn->answer)};
@@ -119,7 +119,7 @@ static Talk *begin(MnkTalks *talks, const char *id, const char *owner, const cha
   talk->id = id ? g_strdup(id) : mnk_ask_new_id("c-");
   talk->owner = g_strdup(owner);
   talk->stream = g_strdup(stream);
-  talk->turns = mnk_turns_new();
+  talk->turns = mnk_talk_turns_new();
   g_queue_push_head(&talks->by_use, talk);
   g_hash_table_insert(talks->by_id, talk->id, talks->by_use.head);
   forget_oldest(talks);
