@@ -9,10 +9,11 @@ What a test can rely on:
   in the context, each counting alike; without any, that of the colour words in the text.
 - A question: when the context holds a "?" and a colour word, the model looks at the visual tokens of that
   colour (the nearest there is; of several words the last), so "was it red?" is answered with red exactly
-  when a red token is there. Only words outside visual tokens are read, answers of before among them.
-- Choices: after a prompt with a colour word, Yes against No (also yes, no) tells whether what it looks at
-  is of that colour: without "?" the mean over all tokens, two thirds of the colour being about even; with
-  "?" the tokens most like it.
+  when a red token is there. All text is read, answers of before too; Japanese words (赤, 緑, ...) and
+  "？" do as well.
+- Choices: after a prompt with a colour word, Yes against No (yes, no, はい, いいえ) tells whether what it
+  looks at is of that colour: without "?" the mean over all tokens, of which two thirds do not suffice;
+  with "?" the tokens most like it.
 - Grammars: what a grammar forces, it says; where the grammar leaves a choice it prefers, in a JSON text,
   "the scene is <colour>" for a string, the first number for start and start_frame, the highest for end
   and end_frame, 1 for confidence, and to close lists and objects after one element.
@@ -35,6 +36,9 @@ from gguf_writer import GgufWriter
 NAMES = {"red": (1, -1, -1), "green": (-1, 1, -1), "blue": (-1, -1, 1), "yellow": (1, 1, -1),
          "magenta": (1, -1, 1), "cyan": (-1, 1, 1), "white": (1, 1, 1), "black": (-1, -1, -1)}
 CORNERS = np.array(list(NAMES.values()), np.float32)
+JAPANESE = {"赤": "red", "緑": "green", "青": "blue", "黄": "yellow", "白": "white", "黒": "black"}
+YES, NO = ("Yes", "yes", " Yes", " yes", "はい"), ("No", "no", " No", " no", "いいえ")
+ASKS = ("?", "？")
 PLAIN_WORDS = ("the scene is unknown what colour happened before after now when was it there did does "
                "user assistant describe video a frame in of and Is Was What When Yes No yes no").split()
 END = "<|im_end|>"
@@ -47,6 +51,7 @@ LAST = {digit: 0.91 + 0.01 * index for index, digit in enumerate(DIGITS)}
 KEYS = {"events": "list key", "start": "start key", "start_frame": "start key", "end": "end key",
         "end_frame": "end key", "text": "text key", "caption": "text key", "confidence": "confidence key"}
 COLOUR_WORDS = [f" {name}" for name in NAMES]
+READ_AS = {**{space + name: name for name in NAMES for space in ("", " ")}, **JAPANESE}
 NEXT = {
     "other": {" the": 1},
     "the": {" scene": 1},
@@ -72,7 +77,7 @@ CLASSES = {
     **{mark: mark for mark in '":,[{]}.'},
     **dict.fromkeys(DIGITS, "digit"),
     **{space + word: word for word in ("the", "scene", "is") for space in ("", " ")},
-    **{space + word: "colour" for word in (*NAMES, "unknown") for space in ("", " ")},
+    **dict.fromkeys((*READ_AS, "unknown", " unknown"), "colour"),
     **{f'"{key}":{space}': kind for key, kind in KEYS.items() for space in ("", " ")},
 }
 PIECES = [text for text in CLASSES if text.startswith('"') and len(text) > 1]  # preferred wherever allowed
@@ -80,7 +85,7 @@ PIECES = [text for text in CLASSES if text.startswith('"') and len(text) > 1]  #
 SURE = 1e4  # logit of a preference of one
 PIECE = 0.95
 SHARE = 50  # of the colours' match in the logits: less than what parts two preferences
-SAY_YES = 0.3  # sure answers come near 0.99 and 0.01
+SURE_OF_YES = 0.3  # sure answers come near 0.99 and 0.01
 
 # ---- Dimensions ----
 
@@ -103,7 +108,7 @@ SEEN, SEEN_PRESENT = _take(3), _take()  # their mean, as attention found it
 TEXT, QUESTION = _take(), _take()  # it is a text token; it is "?"
 NAME = _take(len(NAMES))  # which colour word it is
 ASKED, ASKING = _take(len(NAMES)), _take()  # the colour that the text names; whether it asks
-FOCUS, YES = _take(3), _take()
+FOCUS, AFFIRMED = _take(3), _take()
 CLASS = dict(zip(NEXT, _take(len(NEXT))))
 WORD_COLOUR = 4  # length of a word's colour: the rest of its embedding hardly turns it away
 
@@ -129,12 +134,12 @@ def _embeddings(numbers):
     for text, kind in CLASSES.items():
         row = rows[numbers[text]]
         row[CLASS["other"]], row[CLASS[kind]] = 0, 1
-    for index, name in enumerate(NAMES):
-        for text in (name, " " + name):
-            row = rows[numbers[text]]
-            row[COLOUR], row[PRESENT] = WORD_COLOUR * CORNERS[index], WORD_COLOUR
-            row[NAME[index]] = 1
-    rows[numbers["?"], QUESTION] = 1
+    for text, name in READ_AS.items():
+        row = rows[numbers[text]]
+        row[COLOUR], row[PRESENT] = WORD_COLOUR * np.array(NAMES[name]), WORD_COLOUR
+        row[NAME[list(NAMES).index(name)]] = 1
+    for mark in ASKS:
+        rows[numbers[mark], QUESTION] = 1
     return rows
 
 
@@ -147,9 +152,9 @@ def _output(numbers):
         rows[numbers[text], TEXT] = SURE * PIECE
     for text, corner in zip(COLOUR_WORDS, CORNERS):
         rows[numbers[text], SEEN] = SHARE * corner
-    for word, sign in (("Yes", SAY_YES), ("yes", SAY_YES), ("No", -SAY_YES), ("no", -SAY_YES)):
-        for text in (word, " " + word):
-            rows[numbers[text], YES] = sign
+    for texts, sign in ((YES, SURE_OF_YES), (NO, -SURE_OF_YES)):
+        for text in texts:
+            rows[numbers[text], AFFIRMED] = sign
     return rows
 
 
@@ -220,7 +225,7 @@ def _look():
     # Matching a corner in all channels gives 3, in two of them 1: between them lies what is not so.
     for index, corner in enumerate(CORNERS):
         match = np.array([*corner, -1.5])
-        layer.product((ASKED[index], 5), ([*SEEN, SEEN_PRESENT], match), YES, 0.1)
+        layer.product((ASKED[index], 5), ([*SEEN, SEEN_PRESENT], match), AFFIRMED, 0.1)
     return layer
 
 
@@ -232,6 +237,7 @@ def text_model():
         "attention.layer_norm_rms_epsilon": 1e-6, "rope.freq_base": THETA,
         "rope.dimension_sections": SECTIONS, "vocab_size": VOCABULARY})
     words = [space + word for word in (*NAMES, *PLAIN_WORDS) for space in ("", " ")]
+    words += [*JAPANESE, "はい", "いいえ", "？"]
     tokens = vocabulary.write_byte_pairs(
         gguf, VOCABULARY, "qwen2", vocabulary.QWEN_CONTROL, END, "<|endoftext|>",
         vocabulary.CHATML_TEMPLATE, words, PIECES)

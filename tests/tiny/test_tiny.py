@@ -148,6 +148,14 @@ class Colours(unittest.TestCase):
                     self.assertLess(share, 0.2, (asked, shown))
         self.assertLess(self.yes(["red", "blue"], " it| is| red|\n"), 0.2)
 
+    def test_japanese_words_are_read(self):
+        shown = ["blue"] * 3 + ["red"]
+        self.assertEqual(self.answer(shown, "赤|？|\n"), " the scene is red")
+        last = vlm_numpy.logits(self.sequence(["red"], "赤|？|\n"))[-1]
+        self.assertGreater(last[self.numbers["はい"]], last[self.numbers["いいえ"]] + 3)
+        last = vlm_numpy.logits(self.sequence(["red"], "青|？|\n"))[-1]
+        self.assertLess(last[self.numbers["はい"]], last[self.numbers["いいえ"]] - 3)
+
     def test_a_string_begins_with_a_word_and_ends_after_the_colour(self):
         self.assertEqual(self.answer(["cyan"], '"text":|"'), "the scene is cyan")
         # Where a grammar does not let the text end, the string does.
