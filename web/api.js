@@ -87,6 +87,23 @@ export async function openBody(path, signal) {
   return (await send("GET", path, { signal })).body.getReader();
 }
 
+/* A request that is answered by server-sent events: take(name, data) for each of them. */
+export async function requestEvents(path, body, take, signal) {
+  const headers = { "Content-Type": "application/json", Accept: "text/event-stream" };
+  const reader = (await send("POST", path, { body: JSON.stringify(body), headers, signal })).body.getReader();
+  const decoder = new TextDecoder();
+  let waiting = "";
+  for (let step = await reader.read(); !step.done; step = await reader.read()) {
+    const events = (waiting + decoder.decode(step.value, { stream: true })).split("\n\n");
+    waiting = events.pop();
+    for (const event of events) {
+      const lines = event.split("\n"), of = (key) => lines.filter((line) => line.startsWith(key)).map((line) => line.slice(key.length).replace(/^ /, ""));
+      const data = parse(of("data:").join("\n"));
+      if (data !== null) take(of("event:")[0] ?? "message", data);
+    }
+  }
+}
+
 /* A path for <img>, EventSource or WebSocket: with a short-lived token when there are keys. One token
  * serves until shortly before its end. */
 export async function signed(path, scope, stream) {

@@ -1,14 +1,17 @@
 /* The live page: its parts, buttons and keys. */
 
-import { $, memory, setText } from "./dom.js";
+import { $, clock, memory, setText } from "./dom.js";
 import { t, translate, language, setLanguage } from "./i18n.js";
 import { idFor, onKeyWanted, request, streamPath, upload } from "./api.js";
 import { settle, tell } from "./notices.js";
+import { Ask } from "./ask.js";
 import { Camera } from "./camera.js";
 import { Now } from "./now.js";
+import { Panels } from "./panels.js";
 import { Params } from "./params.js";
 import { Search } from "./search.js";
 import { Stage } from "./stage.js";
+import { Standing } from "./standing.js";
 import { Strip } from "./strip.js";
 import { keyOf, Timeline } from "./timeline.js";
 import { Watch } from "./watch.js";
@@ -22,7 +25,12 @@ const timeline = new Timeline($("captions"), {
 });
 const strip = new Strip($("strip"), timeline);
 const params = new Params($("params"), (error) => tell("action", error.message));
-const watch = new Watch({ stage, timeline, now, params }, () => closeCamera());
+const panels = new Panels((name) => {
+  if (name === "ask") seeAsk();
+});
+const ask = new Ask((moment) => showEvidence(moment), () => panels.isSeen("ask"));
+const standing = new Standing(() => panels.isSeen("ask"), (stream, fired, fresh) => tellFired(stream, fired, fresh));
+const watch = new Watch({ stage, timeline, now, params, ask, standing }, () => closeCamera());
 const search = new Search((caption) => jump(caption), () => watch.id);
 
 let camera = null;
@@ -39,6 +47,30 @@ async function jump(caption) {
   timeline.mark(keyOf(caption));
   showMoment(caption);
   if (matchMedia("(max-width: 820px)").matches) $("stage").scrollIntoView({ block: "nearest" });
+}
+
+/* What an answer rests on; it need not be a caption. */
+function showEvidence(moment) {
+  const near = timeline.captions().find(({ caption }) => (moment.id === null ? caption.start_ms <= moment.start_ms && moment.start_ms < caption.end_ms : caption.id === moment.id));
+  timeline.mark(near?.key ?? null);
+  showMoment({ ...moment, text: moment.text || near?.caption.text || "" });
+  if (matchMedia("(max-width: 820px)").matches) $("stage").scrollIntoView({ block: "nearest" });
+}
+
+/* ---- questions ---- */
+
+function seeAsk() {
+  $("ask-news").hidden = true;
+  settle("fired");
+  ask?.look();
+  standing?.look(true);
+}
+
+function tellFired(stream, fired, fresh) {
+  ask.tell(stream, fired);
+  if (!fresh || panels.isSeen("ask")) return;
+  tell("fired", t("watchFired", fired.question, clock(fired.end_ms)), "info");
+  $("ask-news").hidden = false;
 }
 
 function backToLive() {
@@ -118,7 +150,7 @@ async function useFile(file) {
 async function endStream() {
   const { id } = watch;
   setText($("end-title"), t("endAsk", id));
-  if (!camera && !(await ask($("ask-end")))) return;
+  if (!camera && !(await agree($("ask-end")))) return;
   try {
     closeCamera();
     await request("DELETE", streamPath(id));
@@ -139,7 +171,7 @@ function takeDrops() {
 /* ---- dialogs ---- */
 
 /* Whether it was agreed to. */
-function ask(dialog) {
+function agree(dialog) {
   return new Promise((resolve) => {
     dialog.returnValue = "";
     dialog.onclose = () => resolve(dialog.returnValue === "ok");
@@ -150,7 +182,7 @@ function ask(dialog) {
 async function askForKey(why) {
   $("key").value = "";
   setText($("key-fault"), why);
-  return (await ask($("ask-key"))) ? $("key").value.trim() : "";
+  return (await agree($("ask-key"))) ? $("key").value.trim() : "";
 }
 
 async function toggleParams() {
@@ -175,6 +207,8 @@ function showLanguage() {
   watch.translate();
   search.translate();
   timeline.translate();
+  ask.translate();
+  standing.translate();
   if (watch.id === null) stage.clear();
   if (params.open) params.show(watch.stream);
 }
@@ -187,18 +221,28 @@ function toggleTheme() {
   strip.plan();
 }
 
+function move(list, step) {
+  if (!panels.isSeen("captions")) panels.show("captions");
+  list.move(step);
+}
+
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (document.querySelector("dialog[open]")) return;
   if (event.target instanceof Element && event.target.matches("input:not([type=checkbox]), textarea, select")) return;
   const list = search.open ? search.hits : timeline;
   const actions = {
+    a: () => {
+      panels.show("ask");
+      $("ask-text").focus();
+    },
     "/": () => {
+      panels.show("captions");
       $("query").focus();
       $("query").select();
     },
-    j: () => list.move(1),
-    k: () => list.move(-1),
+    j: () => move(list, 1),
+    k: () => move(list, -1),
     l: backToLive,
     b: () => $("show-boxes").click(),
     Escape: () => (search.open ? search.close() : backToLive()),

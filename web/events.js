@@ -4,10 +4,10 @@
 import { forgetTokens, signed, streamPath } from "./api.js";
 
 const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
-const NAMES = ["caption", "running", "seen", "state", "bye"];
+const NAMES = ["caption", "running", "seen", "state", "watch", "bye"];
 
 export class Events {
-  /* handlers: caption, running, seen, state, bye; lost and back when the connection goes and comes */
+  /* handlers: caption, running, seen, state, watch, bye; lost and back when the connection goes and comes */
   constructor(stream, handlers) {
     this.stream = stream;
     this.handlers = handlers;

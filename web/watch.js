@@ -11,7 +11,7 @@ const LIST_EVERY = 5000, REPLAY_MS = 1500, PAST_MOST = 600;
 const isOver = (stream) => stream.state === "ended" || stream.state === "failed";
 
 export class Watch {
-  /* parts: stage, timeline, now, params; onLeave(): another stream is chosen */
+  /* parts: stage, timeline, now, params, ask, standing; onLeave(): another stream is chosen */
   constructor(parts, onLeave) {
     Object.assign(this, parts);
     this.onLeave = onLeave;
@@ -90,6 +90,8 @@ export class Watch {
     this.timeline.clear();
     this.now.clear();
     this.params.hide();
+    this.ask.choose(id);
+    this.standing.choose(id, false);
     $("streams").value = id;
     this.setWaiting("waiting");
     await this.refresh();
@@ -128,6 +130,7 @@ export class Watch {
     this.stream = stream;
     this.showBackend(stream.backend);
     setText($("counts"), stream.counters ? t("counts", stream.counters) : "");
+    this.standing.choose(stream.id, !isOver(stream));
     for (const id of ["end", "open-params"]) $(id).hidden = isOver(stream);
     if (isOver(stream)) {
       if (!this.over) this.showOver(stream);
@@ -197,6 +200,7 @@ export class Watch {
       running: (caption) => this.now.live(caption, false),
       seen: (seen) => this.stage.seen(seen),
       state: (stream) => this.showState(stream),
+      watch: (fired) => this.standing.fired(fired, performance.now() - since > REPLAY_MS),
       lost: () => {
         tell("connection", t("lost"));
         this.stage.pause();

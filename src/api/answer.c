@@ -13,27 +13,6 @@ void mnk_answer_json(MnkRequest *request, guint status, const GString *json) {
   mnk_request_answer(request, status, JSON, body);
 }
 
-void mnk_answer_error(MnkRequest *request, guint status, const char *code, const char *message,
-                      const char *field) {
-  g_autofree char *safe = mnk_text_escape(message); /* it may repeat what was sent */
-  g_autoptr(GString) text = g_string_new(NULL);
-  MnkJsonWriter w;
-  mnk_json_writer_init(&w, text);
-  mnk_json_begin_object(&w, NULL);
-  mnk_json_begin_object(&w, "error");
-  mnk_json_add_string(&w, "code", code);
-  mnk_json_add_string(&w, "message", safe);
-  if (field != NULL)
-    mnk_json_add_string(&w, "field", field);
-  mnk_json_end_object(&w);
-  mnk_json_end_object(&w);
-  if (status == 401)
-    mnk_request_set_answer_header(request, "WWW-Authenticate", "Bearer realm=\"manako\"");
-  if (status == 429 || status == 503)
-    mnk_request_set_answer_header(request, "Retry-After", "5");
-  mnk_answer_json(request, status, text);
-}
-
 static const char *status_name(guint status) {
   static const struct {
     guint status;
@@ -47,17 +26,85 @@ static const char *status_name(guint status) {
   return mnk_error_code_name(MNK_ERROR_USAGE);
 }
 
-void mnk_answer_gerror(MnkRequest *request, const GError *error) {
+/* ---- what an error says ---- */
+
+/* The kinds of errors that OpenAI's clients know. */
+static const char *openai_type(guint status) {
+  return status == 401   ? "authentication_error"
+         : status == 403 ? "permission_error"
+         : status == 429 ? "rate_limit_error"
+         : status >= 500 ? "server_error"
+                         : "invalid_request_error";
+}
+
+static const MnkRoute *route_of(MnkRequest *request) {
   const MnkCall *call = mnk_request_user(request);
-  g_autofree char *field = call != NULL && call->route != NULL
-                               ? mnk_field_of_message(call->route, error->message)
-                               : NULL;
-  if (error->domain == MNK_STATUS_ERROR) {
-    guint status = (guint)error->code;
-    mnk_answer_error(request, status, status_name(status), error->message, field);
-    return;
-  }
-  MnkErrorCode code = error->domain == MNK_ERROR ? (MnkErrorCode)error->code : MNK_ERROR_INTERNAL;
-  mnk_answer_error(request, (guint)mnk_error_http_status(error), mnk_error_code_name(code),
-                   error->message, field);
+  return call != NULL ? call->route : NULL;
+}
+
+typedef struct {
+  guint status;
+  const char *code, *message, *field; /* field NULL: none */
+} Fault;
+
+static void write_fault(const MnkRoute *route, const Fault *fault, GString *out) {
+  g_autofree char *safe = mnk_text_escape(fault->message); /* it may repeat what was sent */
+  gboolean openai = route != NULL && (route->flags & MNK_ROUTE_OPENAI);
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, out);
+  mnk_json_begin_object(&w, NULL);
+  mnk_json_begin_object(&w, "error");
+  if (openai)
+    mnk_json_add_string(&w, "type", openai_type(fault->status));
+  mnk_json_add_string(&w, "code", fault->code);
+  mnk_json_add_string(&w, "message", safe);
+  if (openai || fault->field != NULL)
+    mnk_json_add_string(&w, openai ? "param" : "field", fault->field);
+  mnk_json_end_object(&w);
+  mnk_json_end_object(&w);
+}
+
+static void read_fault(const GError *error, Fault *out) {
+  gboolean ours = error->domain == MNK_ERROR, status = error->domain == MNK_STATUS_ERROR;
+  out->status = status ? (guint)error->code : (guint)mnk_error_http_status(error);
+  out->code = status ? status_name(out->status)
+                     : mnk_error_code_name(ours ? (MnkErrorCode)error->code : MNK_ERROR_INTERNAL);
+  out->message = error->message;
+}
+
+static char *field_of(const MnkRoute *route, const GError *error) {
+  return route != NULL ? mnk_field_of_message(route, error->message) : NULL;
+}
+
+void mnk_error_write(const MnkCall *call, const GError *error, GString *out) {
+  Fault fault = {0};
+  g_autofree char *field = field_of(call->route, error);
+  read_fault(error, &fault);
+  fault.field = field;
+  write_fault(call->route, &fault, out);
+}
+
+/* ---- answers ---- */
+
+static void answer_fault(MnkRequest *request, const Fault *fault) {
+  g_autoptr(GString) text = g_string_new(NULL);
+  write_fault(route_of(request), fault, text);
+  if (fault->status == 401)
+    mnk_request_set_answer_header(request, "WWW-Authenticate", "Bearer realm=\"manako\"");
+  if (fault->status == 429 || fault->status == 503)
+    mnk_request_set_answer_header(request, "Retry-After", "5");
+  mnk_answer_json(request, fault->status, text);
+}
+
+void mnk_answer_error(MnkRequest *request, guint status, const char *code, const char *message,
+                      const char *field) {
+  answer_fault(request, &(Fault){status, code, message, field});
+}
+
+void mnk_answer_gerror(MnkRequest *request, const GError *error) {
+  Fault fault = {0};
+  g_autofree char *field = field_of(route_of(request), error);
+  read_fault(error, &fault);
+  fault.field = field;
+  answer_fault(request, &fault);
 }

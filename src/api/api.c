@@ -1,5 +1,6 @@
 /* The server as a whole: its parts, their start, what a reload changes, and their end. */
 #include "api/core_priv.h"
+#include "api/questions_priv.h"
 
 #include <string.h>
 
@@ -162,6 +163,7 @@ MnkApi *mnk_api_new(const MnkSettings *settings, GError **error) {
   if (api->auth == NULL || !listen_http(api, error) || !mnk_api_lock(api, error) ||
       !open_store(api, error) || !make_language(api, error))
     return NULL;
+  api->asker = mnk_asker_new(api->settings, api->store);
   api->workers = mnk_workers_new(api->settings);
   mnk_workers_be_patient(api->workers);
   api->registry = mnk_registry_new(api);
@@ -179,7 +181,9 @@ void mnk_api_free(MnkApi *api) {
   g_clear_pointer(&api->http, mnk_http_server_free);
   g_queue_clear_full(&api->early, (GDestroyNotify)mnk_call_unref);
   g_clear_pointer(&api->sessions, g_hash_table_unref);
+  g_clear_pointer(&api->videos, mnk_videos_free);
   g_clear_pointer(&api->registry, mnk_registry_free);
+  g_clear_pointer(&api->asker, mnk_asker_free);
   g_clear_pointer(&api->uploads, mnk_uploads_free);
   g_clear_pointer(&api->embedder, mnk_embedder_free);
   g_clear_pointer(&api->memories, mnk_memories_free);
@@ -247,6 +251,7 @@ gboolean mnk_api_reload(MnkApi *api, const MnkSettings *settings, GError **error
   mnk_settings_free(api->settings);
   api->settings = g_steal_pointer(&next);
   mnk_log_set_level((MnkLogLevel)mnk_settings_int(api->settings, MNK_OPT_LOG_LEVEL));
+  mnk_asker_set(api->asker, api->settings);
   mnk_registry_reload(api->registry);
   mnk_service_touch(api->service);
   return TRUE;

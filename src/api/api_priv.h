@@ -78,6 +78,10 @@ void mnk_answer_error(MnkRequest *request, guint status, const char *code, const
  * a member of the route's tables gives the field. 429 and 503 carry Retry-After. */
 void mnk_answer_gerror(MnkRequest *request, const GError *error);
 
+/* The body of such an answer, for events. */
+typedef struct _MnkCall MnkCall;
+void mnk_error_write(const MnkCall *call, const GError *error, GString *out);
+
 /* ---- routes.c: one table checks requests, finds handlers and writes the OpenAPI file ---- */
 
 typedef enum {
@@ -88,10 +92,14 @@ typedef enum {
   MNK_FIELD_TIME,   /* "90", "1:30"; milliseconds inside */
   MNK_FIELD_ENUM,   /* choices "a|b" */
   MNK_FIELD_PARAMS, /* an object with the options table's stream parameters (MNK_COMMAND_PARAM) */
+  MNK_FIELD_OPTION, /* of bodies alone, like the next: one of these parameters; choices: its name,
+                       NULL: the member's */
+  MNK_FIELD_OBJECT, /* choices: its schema or NULL; what is in it the handler checks */
+  MNK_FIELD_LIST,   /* choices: the schema of its elements; min, max: how many */
 } MnkFieldType;
 
 /* A member of the query or of the JSON body. Tables end with a NULL name. Unknown members are
- * refused by name. */
+ * refused by name, but for routes of MNK_ROUTE_OPENAI. */
 typedef struct {
   const char *name;
   MnkFieldType type;
@@ -102,7 +110,6 @@ typedef struct {
 } MnkField;
 
 typedef struct _MnkRoute MnkRoute;
-typedef struct _MnkCall MnkCall;
 
 /* One request on its way through a handler. The dispatcher holds it until the request is closed; a
  * handler that answers later holds it by a reference and looks whether request is still there. The
@@ -124,18 +131,24 @@ MnkCall *mnk_call_ref(MnkCall *call);
 void mnk_call_unref(MnkCall *call);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkCall, mnk_call_unref)
 
+enum {
+  MNK_ROUTE_RAW_BODY = 1 << 0, /* the handler reads the body itself */
+  /* As OpenAI has it: members of the body that are unknown or null are passed over, and errors have
+   * its form. */
+  MNK_ROUTE_OPENAI = 1 << 1,
+};
+
 struct _MnkRoute {
   const char *method;
   const char *pattern; /* "/v1/streams/{id}/frames/{rest}" */
   MnkScope scope;
   const MnkField *query, *body; /* NULL: none */
   guint status;                 /* of success */
-  /* A content type, or a schema of openapi_schemas.c: Stream, Streams, Captions, Frames,
-   * SearchHits, Events, Health, Version, Token, Upload, Uploads; NULL: no body. */
+  /* A content type, or a schema of openapi_schemas.c; NULL: no body. */
   const char *answer;
   const char *summary;
   void (*handle)(MnkCall *call);
-  gboolean raw_body; /* the handler reads the body itself */
+  guint flags; /* MNK_ROUTE_... */
 };
 
 /* Tables of the files that own the handlers, each ended by a NULL method. */
@@ -143,6 +156,7 @@ extern const MnkRoute mnk_routes_service[]; /* service.c: health, metrics, versi
 extern const MnkRoute mnk_routes_streams[]; /* streams.c, captions.c, frames.c, search.c */
 extern const MnkRoute mnk_routes_events[];  /* events.c: SSE, WebSocket, MJPEG; ws_stream.c */
 extern const MnkRoute mnk_routes_uploads[]; /* uploads.c */
+extern const MnkRoute mnk_routes_questions[]; /* ask.c, watches.c, remembered.c, asked.c, chat.c */
 
 /* Members of a query as the route's table has them; the fallback when absent. */
 const char *mnk_call_string(const MnkCall *call, const char *name, const char *fallback);
@@ -157,6 +171,9 @@ char *mnk_api_data_dir(const MnkSettings *settings);
  * with the member's name. */
 gboolean mnk_params_apply(MnkSettings *settings, const MnkJsonValue *params, gboolean live_only,
                           GError **error);
+/* One of them. */
+gboolean mnk_params_set(MnkSettings *settings, const char *name, const MnkJsonValue *value,
+                        GError **error);
 void mnk_params_write(const MnkSettings *settings, MnkJsonWriter *w, const char *key);
 
 /* ---- The parts; api.c owns them ---- */
@@ -165,6 +182,7 @@ typedef struct _MnkRegistry MnkRegistry; /* registry.c: the streams */
 typedef struct _MnkUploads MnkUploads;   /* uploads.c */
 typedef struct _MnkService MnkService;   /* service.c */
 typedef struct _MnkMemories MnkMemories; /* memories.c */
+typedef struct _MnkVideos MnkVideos;     /* videos.c */
 
 struct _MnkApi {
   MnkSettings *settings;
@@ -180,6 +198,7 @@ struct _MnkApi {
   MnkWorkers *workers;
   MnkRegistry *registry;
   MnkUploads *uploads;
+  MnkVideos *videos; /* NULL until the first is asked about */
   MnkService *service;
   MnkHttpServer *http;
   GHashTable *sessions; /* of MnkSession: open connections to /ws/stream */

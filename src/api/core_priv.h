@@ -108,9 +108,16 @@ void mnk_match_find(const MnkRoute *const *tables, const char *method, const cha
 
 /* Errors are MNK_ERROR_USAGE and begin with the member's name. */
 const MnkField *mnk_field_find(const MnkField *table, const char *name);
+/* Of MNK_FIELD_OPTION. */
+const MnkOption *mnk_field_option(const MnkField *field);
+/* Members of the object that the table has as options go into settings. */
+gboolean mnk_options_apply(MnkSettings *settings, const MnkField *table, const MnkJsonValue *object,
+                           GError **error);
 gboolean mnk_field_check_text(const MnkField *field, const char *text, GError **error);
 gboolean mnk_field_check_json(const MnkField *field, const MnkJsonValue *value, GError **error);
-gboolean mnk_fields_check_body(const MnkField *table, const MnkJsonValue *body, GError **error);
+/* open: members that are unknown or null are passed over. */
+gboolean mnk_fields_check_body(const MnkField *table, const MnkJsonValue *body, gboolean open,
+                               GError **error);
 /* The member that an error of the route is about: "q", "params.fps"; NULL: none. Caller frees. */
 char *mnk_field_of_message(const MnkRoute *route, const char *message);
 
@@ -118,6 +125,7 @@ char *mnk_field_of_message(const MnkRoute *route, const char *message);
 
 /* The option behind a member of params, NULL when it is none. */
 const MnkOption *mnk_params_option(const char *name);
+gboolean mnk_params_fits(const MnkOption *option, const MnkJsonValue *value);
 /* "true or false", "a number from 0.01 to 60". Caller frees. */
 char *mnk_params_expected(const MnkOption *option);
 

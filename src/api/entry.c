@@ -49,13 +49,20 @@ void mnk_entry_audience(MnkEntry *entry) {
 /* What is needed to begin it again. */
 static void put_record(MnkEntry *entry, gboolean replace) {
   g_autoptr(GString) spec = g_string_new(NULL);
-  mnk_spec_write(&entry->spec, entry->settings, mnk_registry_base(entry->api->registry), spec);
+  g_autofree char *watches = mnk_watches_text(entry);
+  mnk_spec_write(&entry->spec, entry->settings, mnk_registry_base(entry->api->registry), watches,
+                 spec);
   MnkStreamRecord record = {.id = entry->id,
                             .source = entry->spec.shown,
                             .spec = spec->str,
                             .created_us = entry->created_us,
                             .resume = TRUE};
   mnk_store_put_stream(entry->api->store, &record, replace, NULL, NULL);
+}
+
+void mnk_entry_keep(MnkEntry *entry) {
+  if (!mnk_entry_is_over(entry))
+    put_record(entry, FALSE);
 }
 
 /* ---- seen ---- */
@@ -80,6 +87,7 @@ static void on_frame(gint64 pts_ms, GBytes *jpeg, float importance, gboolean cut
 
 static void on_observation(const MnkObservation *obs, gpointer user) {
   MnkEntry *entry = user;
+  mnk_watches_advance(entry, obs->pts_ms, obs->type == MNK_OBS_CUT);
   if (obs->type != MNK_OBS_FRAME || mnk_hub_readers(entry->hub, MNK_EVENT_SEEN) == 0)
     return;
   if (entry->seen != NULL)
@@ -178,6 +186,7 @@ void mnk_entry_end(MnkEntry *entry, const GError *error) {
     /* its last event is on the stack */
     entry->free_timer = g_idle_add(free_stream, mnk_entry_ref(entry));
   }
+  mnk_watches_clear(entry);
   g_clear_handle_id(&entry->wait_timer, g_source_remove);
   g_clear_handle_id(&entry->seen_timer, g_source_remove);
   /* What the server itself ends goes on when it starts again. */
@@ -348,8 +357,7 @@ gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **er
     mnk_local_set(entry->memory, settings);
   mnk_settings_free(entry->settings);
   entry->settings = mnk_settings_copy(settings);
-  if (!mnk_entry_is_over(entry))
-    put_record(entry, FALSE);
+  mnk_entry_keep(entry);
   mnk_entry_tell_state(entry);
   return TRUE;
 }
@@ -383,6 +391,7 @@ void mnk_entry_unref(MnkEntry *entry) {
     return;
   g_clear_handle_id(&entry->wait_timer, g_source_remove);
   g_clear_handle_id(&entry->seen_timer, g_source_remove);
+  mnk_watches_clear(entry);
   g_clear_pointer(&entry->stream, mnk_stream_free);
   g_queue_clear_full(&entry->when_ended, g_free);
   mnk_viewers_free(entry->viewers);
@@ -436,6 +445,8 @@ gboolean mnk_entry_begin(MnkEntry *entry, const MnkStreamRow *row, GError **erro
   entry->stream = mnk_stream_new(&config, &events, entry, error);
   if (entry->stream == NULL)
     return FALSE;
+  if (row != NULL && row->resume)
+    mnk_watches_restore(entry, row->spec);
   put_record(entry, row != NULL && !again);
   mnk_hub_open(entry->hub, again ? row->last_seq : 0);
   mnk_entry_audience(entry);

@@ -24,8 +24,7 @@ static void write_source(MnkJsonWriter *w, MnkSpecKind kind, const char *address
   mnk_json_end_object(w);
 }
 
-/* The sentence names what was opened; the folders of this machine are nobody's business. */
-static char *shown_message(const MnkSpec *spec, const char *message) {
+char *mnk_spec_shown(const MnkSpec *spec, const char *message) {
   GString *text = g_string_new(message);
   if (spec->open != NULL && *spec->open != '\0')
     g_string_replace(text, spec->open, spec->shown, 0);
@@ -39,7 +38,7 @@ static void write_failure(MnkJsonWriter *w, const MnkSpec *spec, const GError *f
   }
   MnkErrorCode code =
       failure->domain == MNK_ERROR ? (MnkErrorCode)failure->code : MNK_ERROR_INTERNAL;
-  g_autofree char *message = shown_message(spec, failure->message);
+  g_autofree char *message = mnk_spec_shown(spec, failure->message);
   mnk_json_begin_object(w, "error");
   mnk_json_add_string(w, "code", mnk_error_code_name(code));
   mnk_json_add_string(w, "message", message);

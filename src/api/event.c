@@ -8,6 +8,7 @@ static const char *kind_name(MnkEventKind kind) {
          : kind == MNK_EVENT_RUNNING ? "running"
          : kind == MNK_EVENT_SEEN    ? "seen"
          : kind == MNK_EVENT_STATE   ? "state"
+         : kind == MNK_EVENT_WATCH   ? "watch"
                                      : "bye";
 }
 
@@ -73,7 +74,12 @@ static void write_text(const MnkEvent *event, GString *out) {
   mnk_json_end_object(&w);
 }
 
-static void write_push(const MnkEvent *event, GString *out) {
+/* {"type":"watch", and the members of its data} */
+static void write_push_watch(const MnkEvent *event, GString *out) {
+  g_string_append_printf(out, "{\"type\":\"watch\",%s", event->data->str + 1);
+}
+
+static void write_push_caption(const MnkEvent *event, GString *out) {
   const char *summary = event->summary != NULL ? event->summary : "[]";
   g_autoptr(GString) data = g_string_new_len(event->data->str, (gssize)event->data->len);
   g_autofree char *member = g_strdup_printf("\"memory_summary\":%s", summary);
@@ -99,8 +105,10 @@ GBytes *mnk_event_bytes(MnkEvent *event, MnkEventForm form) {
     mnk_sse_write(out, event_id(event), kind_name(event->kind), event->data->str);
   else if (form == MNK_FORM_TEXT)
     write_text(event, out);
+  else if (event->kind == MNK_EVENT_WATCH)
+    write_push_watch(event, out);
   else
-    write_push(event, out);
+    write_push_caption(event, out);
   event->forms[form] = g_string_free_to_bytes(out);
   return event->forms[form];
 }

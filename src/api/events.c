@@ -253,12 +253,12 @@ static const MnkField MJPEG_QUERY[] = {
 
 const MnkRoute mnk_routes_events[] = {
     {"GET", "/v1/streams/{id}/events", MNK_SCOPE_READ, EVENTS_QUERY, NULL, 200, "Events",
-     "Events of a stream as they come, after a replay.", mnk_handle_events, FALSE},
+     "Events of a stream as they come, after a replay.", mnk_handle_events, 0},
     {"GET", "/v1/streams/{id}/video.mjpeg", MNK_SCOPE_READ, MJPEG_QUERY, NULL, 200,
-     "multipart/x-mixed-replace", "Live picture.", mnk_handle_mjpeg, FALSE},
+     "multipart/x-mixed-replace", "Live picture.", mnk_handle_mjpeg, 0},
     {"GET", "/ws/events", MNK_SCOPE_READ, WS_EVENTS_QUERY, NULL, 101, NULL,
-     "Events of a stream over a WebSocket.", mnk_handle_ws_events, FALSE},
+     "Events of a stream over a WebSocket.", mnk_handle_ws_events, 0},
     {"GET", "/ws/stream", MNK_SCOPE_INGEST, NULL, NULL, 101, NULL,
-     "Frames in, captions out, over a WebSocket.", mnk_handle_ws_stream, FALSE},
+     "Frames in, captions out, over a WebSocket.", mnk_handle_ws_stream, 0},
     {0},
 };

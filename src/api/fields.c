@@ -34,7 +34,12 @@ static char *expected(const MnkField *field) {
     g_autofree char *list = g_strjoinv(", ", choices);
     return g_strconcat("one of ", list, NULL);
   }
+  case MNK_FIELD_LIST:
+    return g_strdup_printf("a list of %.0f to %.0f", field->min, field->max);
+  case MNK_FIELD_OPTION:
+    return mnk_params_expected(mnk_field_option(field));
   case MNK_FIELD_PARAMS:
+  case MNK_FIELD_OBJECT:
     break;
   }
   return g_strdup("an object");
@@ -51,6 +56,22 @@ const MnkField *mnk_field_find(const MnkField *table, const char *name) {
     if (strcmp(table->name, name) == 0)
       return table;
   return NULL;
+}
+
+const MnkOption *mnk_field_option(const MnkField *field) {
+  return mnk_params_option(field->choices != NULL ? field->choices : field->name);
+}
+
+gboolean mnk_options_apply(MnkSettings *settings, const MnkField *table, const MnkJsonValue *object,
+                           GError **error) {
+  for (; table->name != NULL; table++) {
+    const MnkJsonValue *value = mnk_json_get(object, table->name);
+    if (table->type == MNK_FIELD_OPTION && mnk_json_type(value) != MNK_JSON_NULL &&
+        !mnk_params_set(settings, table->choices != NULL ? table->choices : table->name, value,
+                        error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 static gboolean is_choice(const MnkField *field, const char *text) {
@@ -105,6 +126,9 @@ gboolean mnk_field_check_text(const MnkField *field, const char *text, GError **
     fits = is_choice(field, text);
     break;
   case MNK_FIELD_PARAMS:
+  case MNK_FIELD_OPTION:
+  case MNK_FIELD_OBJECT:
+  case MNK_FIELD_LIST:
     break;
   }
   return fits || refuse(field, error);
@@ -142,13 +166,35 @@ gboolean mnk_field_check_json(const MnkField *field, const MnkJsonValue *value, 
     fits = text != NULL && is_choice(field, text);
     break;
   case MNK_FIELD_PARAMS:
+  case MNK_FIELD_OBJECT:
     fits = type == MNK_JSON_OBJECT;
+    break;
+  case MNK_FIELD_OPTION:
+    fits = mnk_params_fits(mnk_field_option(field), value);
+    break;
+  case MNK_FIELD_LIST:
+    fits = type == MNK_JSON_ARRAY && in_range(field, mnk_json_size(value));
     break;
   }
   return fits || refuse(field, error);
 }
 
-gboolean mnk_fields_check_body(const MnkField *table, const MnkJsonValue *body, GError **error) {
+static gboolean refuse_unknown(const char *name, GError **error) {
+  g_autofree char *safe = mnk_text_escape(name);
+  g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE, "%.64s is not a member of this body", safe);
+  return FALSE;
+}
+
+static gboolean check_member(const MnkField *table, const char *name, const MnkJsonValue *value,
+                             gboolean open, GError **error) {
+  const MnkField *field = mnk_field_find(table, name);
+  if (open && (field == NULL || mnk_json_type(value) == MNK_JSON_NULL))
+    return TRUE;
+  return field != NULL ? mnk_field_check_json(field, value, error) : refuse_unknown(name, error);
+}
+
+gboolean mnk_fields_check_body(const MnkField *table, const MnkJsonValue *body, gboolean open,
+                               GError **error) {
   MnkJsonIter iter = {0};
   const char *name;
   const MnkJsonValue *value;
@@ -156,18 +202,11 @@ gboolean mnk_fields_check_body(const MnkField *table, const MnkJsonValue *body, 
     g_set_error_literal(error, MNK_ERROR, MNK_ERROR_USAGE, "the body must be a JSON object");
     return FALSE;
   }
-  while (mnk_json_next(body, &iter, &name, &value)) {
-    const MnkField *field = mnk_field_find(table, name);
-    if (field == NULL) {
-      g_autofree char *safe = mnk_text_escape(name);
-      g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE, "%.64s is not a member of this body", safe);
+  while (mnk_json_next(body, &iter, &name, &value))
+    if (!check_member(table, name, value, open, error))
       return FALSE;
-    }
-    if (!mnk_field_check_json(field, value, error))
-      return FALSE;
-  }
   for (; table->name != NULL; table++)
-    if (table->required && mnk_json_get(body, table->name) == NULL) {
+    if (table->required && mnk_json_type(mnk_json_get(body, table->name)) == MNK_JSON_NULL) {
       g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE, "%s is missing", table->name);
       return FALSE;
     }
@@ -184,7 +223,10 @@ static gboolean has_params(const MnkField *table) {
 char *mnk_field_of_message(const MnkRoute *route, const char *message) {
   gsize length = strcspn(message, " ");
   g_autofree char *word = g_strndup(message, length);
-  if (mnk_field_find(route->query, word) != NULL || mnk_field_find(route->body, word) != NULL ||
+  g_autofree char *member = g_strndup(message, strcspn(message, " .["));
+  if (*member != '\0' && mnk_field_find(route->body, member) != NULL) /* "messages[0].content" */
+    return g_steal_pointer(&word);
+  if (mnk_field_find(route->query, word) != NULL ||
       g_str_has_prefix(message + length, " is not a member of "))
     return g_steal_pointer(&word);
   if (has_params(route->body) && (mnk_params_option(word) != NULL ||

@@ -5,6 +5,7 @@ enum {
   PAGE = 64,      /* captions of one read */
   KEPT_MAX = 256, /* captions that wait for readers that are behind */
   LOST_MAX = 32,  /* of these, ones that the store could not keep */
+  WATCH_MAX = 32, /* watches that are kept */
   RETRY_MS = 100, /* when the store has too many readers */
 };
 
@@ -12,10 +13,12 @@ struct _MnkHub {
   gint refs;
   MnkStore *store;
   char *stream;
-  GQueue readers; /* of MnkReader */
-  GQueue kept;    /* of MnkEvent, by rising seq: all captions above floor, and below it those that
-                     the store could not keep */
-  guint64 floor;  /* captions up to here are in the store, if anywhere */
+  GQueue readers;  /* of MnkReader */
+  GQueue kept;     /* of MnkEvent, by rising seq: all captions above floor, and below it those that
+                      the store could not keep */
+  GQueue watches;  /* of MnkEvent: the newest */
+  guint64 watched; /* how many there were */
+  guint64 floor;   /* captions up to here are in the store, if anywhere */
   guint64 last_seq;
   gboolean open;
   MnkEvent *bye;
@@ -30,7 +33,9 @@ struct _MnkReader {
   GList link;
 
   gint64 since;    /* where it wants to begin */
+  guint64 first;   /* where it began */
   guint64 seq;     /* it has everything up to here */
+  guint64 watched; /* of hub->watches it has so many */
   guint64 covered; /* the store has nothing more for it up to here but what is in page */
   GPtrArray *page; /* of MnkCaption, from the store */
   guint page_next;
@@ -233,6 +238,21 @@ static MnkEvent *next_event(MnkReader *reader) {
   return kept != NULL ? mnk_event_ref(kept) : NULL;
 }
 
+/* A watch that a reader still lacks which has every caption; NULL: none. Owned by the caller. */
+static MnkEvent *next_watch(MnkReader *reader) {
+  const MnkHub *hub = reader->hub;
+  guint64 number = hub->watched - hub->watches.length;
+  for (GList *l = hub->watches.head; l != NULL; l = l->next, number++) {
+    MnkEvent *event = l->data;
+    if ((reader->kinds & MNK_EVENT_WATCH) == 0 || number < reader->watched ||
+        event->seq < reader->first)
+      continue;
+    reader->watched = number;
+    return mnk_event_ref(event);
+  }
+  return NULL;
+}
+
 static void become_live(MnkReader *reader) {
   reader->live = TRUE;
   g_clear_pointer(&reader->page, g_ptr_array_unref);
@@ -244,7 +264,7 @@ static void place(MnkReader *reader) {
   guint64 last = reader->hub->last_seq;
   guint64 newest = last > MNK_READER_NEWEST ? last - MNK_READER_NEWEST : 0;
   gboolean unknown = reader->since < 0 || (guint64)reader->since > last;
-  reader->seq = unknown ? newest : (guint64)reader->since;
+  reader->seq = reader->first = unknown ? newest : (guint64)reader->since;
   reader->placed = TRUE;
 }
 
@@ -257,6 +277,8 @@ static void advance(MnkReader *reader) {
     g_autoptr(MnkEvent) event = next_event(reader);
     if (event == NULL && reader->reading)
       return;
+    if (event == NULL)
+      event = next_watch(reader);
     if (event == NULL) {
       become_live(reader);
       break;
@@ -265,7 +287,10 @@ static void advance(MnkReader *reader) {
       reader->blocked = TRUE;
       return;
     }
-    reader->seq = event->seq;
+    if (event->kind == MNK_EVENT_WATCH)
+      reader->watched++;
+    else
+      reader->seq = event->seq;
   }
   MnkEvent *bye = reader->hub->bye;
   if (!reader->live || bye == NULL)
@@ -327,6 +352,7 @@ void mnk_hub_unref(MnkHub *hub) {
   if (hub == NULL || --hub->refs > 0)
     return;
   g_queue_clear_full(&hub->kept, (GDestroyNotify)mnk_event_unref);
+  g_queue_clear_full(&hub->watches, (GDestroyNotify)mnk_event_unref);
   g_clear_pointer(&hub->bye, mnk_event_unref);
   g_free(hub->stream);
   g_free(hub);
@@ -368,9 +394,19 @@ void mnk_hub_caption(MnkHub *hub, const MnkCaption *caption, gboolean durable,
   prune(hub);
 }
 
+static void keep_watch(MnkHub *hub, MnkEvent *event) {
+  event->seq = hub->last_seq;
+  g_queue_push_tail(&hub->watches, mnk_event_ref(event));
+  hub->watched++;
+  if (hub->watches.length > WATCH_MAX)
+    mnk_event_unref(g_queue_pop_head(&hub->watches));
+}
+
 void mnk_hub_event(MnkHub *hub, MnkEventKind kind, GString *data) {
   g_autoptr(MnkHub) held = mnk_hub_ref(hub);
   g_autoptr(MnkEvent) event = mnk_event_new(kind, data);
+  if (kind == MNK_EVENT_WATCH)
+    keep_watch(hub, event);
   publish(hub, event);
 }
 

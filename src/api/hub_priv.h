@@ -5,7 +5,9 @@
  * they come, or behind: then captions come from the store, page by page as fast as it reads, and
  * those that are committed meanwhile wait in the hub, bounded, for all readers together. It becomes
  * live at the moment when nothing is left for it in either place, so that between the two nothing
- * is missing and nothing comes twice. Control context only. */
+ * is missing and nothing comes twice. Watches have no seq: the newest of them are kept, and a
+ * reader gets those that came since the newest caption that it has, before it becomes live; one
+ * that came with that very caption may come twice. Control context only. */
 #ifndef MNK_API_HUB_PRIV_H
 #define MNK_API_HUB_PRIV_H
 
@@ -19,7 +21,8 @@ typedef enum {
   MNK_EVENT_SEEN = 1 << 2,
   MNK_EVENT_STATE = 1 << 3,
   MNK_EVENT_BYE = 1 << 4,
-  MNK_EVENT_ALL = (1 << 5) - 1,
+  MNK_EVENT_WATCH = 1 << 5, /* a standing question has come true */
+  MNK_EVENT_ALL = (1 << 6) - 1,
 } MnkEventKind;
 
 typedef struct {
@@ -27,7 +30,7 @@ typedef struct {
   MnkEventKind kind;
   GString *data; /* JSON */
   /* of a caption */
-  guint64 seq;
+  guint64 seq; /* of a watch: the newest caption's when it came */
   gint64 start_ms, end_ms;
   char *caption_id;
   char *summary; /* JSON array: memory_summary */
@@ -38,7 +41,7 @@ typedef struct {
 typedef enum {
   MNK_FORM_SSE,
   MNK_FORM_TEXT, /* of /ws/events */
-  MNK_FORM_PUSH, /* of /ws/stream; captions only */
+  MNK_FORM_PUSH, /* of /ws/stream; captions and watches only */
 } MnkEventForm;
 
 /* Takes data. */
@@ -68,7 +71,7 @@ guint64 mnk_hub_last_seq(const MnkHub *hub);
 guint mnk_hub_readers(const MnkHub *hub, guint kinds);
 /* A final caption, in the order of seq, after its commit (or its failure: durable FALSE). */
 void mnk_hub_caption(MnkHub *hub, const MnkCaption *caption, gboolean durable, const char *summary);
-/* Another event; takes data. */
+/* Another event; takes data. One of MNK_EVENT_WATCH is kept for readers that come later. */
 void mnk_hub_event(MnkHub *hub, MnkEventKind kind, GString *data);
 /* Nothing more comes: readers get what is left, then bye, then their end. */
 void mnk_hub_end(MnkHub *hub, const char *reason);

@@ -37,6 +37,8 @@ static gint64 mono_us(void) {
 
 static void memory_free(gpointer data) {
   Memory *memory = data;
+  if (memory->memories->api->asker != NULL)
+    mnk_asker_forget(memory->memories->api->asker, memory->id);
   mnk_local_close(memory->stream);
   g_free(memory->id);
   g_free(memory);

@@ -1,5 +1,6 @@
 /* OpenAPI 3.1 from the tables that check requests, so that the two cannot differ. */
 #include "api/core_priv.h"
+#include "api/questions_priv.h"
 
 #include <string.h>
 
@@ -23,6 +24,40 @@ static void write_reference(MnkJsonWriter *w, const char *schema) {
 }
 
 /* ---- members of queries and bodies ---- */
+
+static void write_option_type(MnkJsonWriter *w, const MnkOption *option) {
+  switch (option->type) {
+  case MNK_OPTION_BOOL:
+    mnk_json_add_string(w, "type", "boolean");
+    break;
+  case MNK_OPTION_INT:
+  case MNK_OPTION_SIZE:
+    mnk_json_add_string(w, "type", "integer");
+    write_range(w, option->min, option->max);
+    break;
+  case MNK_OPTION_DOUBLE:
+    mnk_json_add_string(w, "type", "number");
+    write_range(w, option->min, option->max);
+    break;
+  case MNK_OPTION_TIME:
+    mnk_json_begin_array(w, "type");
+    mnk_json_add_string(w, NULL, "number");
+    mnk_json_add_string(w, NULL, "string");
+    mnk_json_end_array(w);
+    write_range(w, option->min / 1000, option->max / 1000);
+    break;
+  case MNK_OPTION_STRING:
+    mnk_json_begin_array(w, "type");
+    mnk_json_add_string(w, NULL, "string");
+    mnk_json_add_string(w, NULL, "null");
+    mnk_json_end_array(w);
+    mnk_json_add_int(w, "maxLength", (gint64)option->max);
+    break;
+  case MNK_OPTION_ENUM:
+    write_choices(w, option->choices);
+    break;
+  }
+}
 
 static void write_field_type(MnkJsonWriter *w, const MnkField *field) {
   gboolean has_range = field->max > field->min;
@@ -53,7 +88,29 @@ static void write_field_type(MnkJsonWriter *w, const MnkField *field) {
   case MNK_FIELD_PARAMS:
     write_reference(w, "Params");
     break;
+  case MNK_FIELD_OPTION:
+    write_option_type(w, mnk_field_option(field));
+    break;
+  case MNK_FIELD_OBJECT:
+    if (field->choices != NULL)
+      write_reference(w, field->choices);
+    else
+      mnk_json_add_string(w, "type", "object");
+    break;
+  case MNK_FIELD_LIST:
+    mnk_json_add_string(w, "type", "array");
+    mnk_json_add_int(w, "minItems", (gint64)field->min);
+    mnk_json_add_int(w, "maxItems", (gint64)field->max);
+    mnk_json_begin_object(w, "items");
+    write_reference(w, field->choices);
+    mnk_json_end_object(w);
+    break;
   }
+}
+
+static const char *help_of(const MnkField *field) {
+  return field->help != NULL || field->type != MNK_FIELD_OPTION ? field->help
+                                                                : mnk_field_option(field)->help;
 }
 
 static void write_query(MnkJsonWriter *w, const MnkField *field) {
@@ -94,30 +151,35 @@ static void write_parameters(MnkJsonWriter *w, const MnkRoute *route) {
   mnk_json_end_array(w);
 }
 
+/* open: other members are passed over. */
+static void write_object(MnkJsonWriter *w, const MnkField *table, gboolean open) {
+  mnk_json_add_string(w, "type", "object");
+  mnk_json_add_bool(w, "additionalProperties", open);
+  mnk_json_begin_object(w, "properties");
+  for (const MnkField *field = table; field->name != NULL; field++) {
+    mnk_json_begin_object(w, field->name);
+    write_field_type(w, field);
+    if (help_of(field) != NULL)
+      mnk_json_add_string(w, "description", help_of(field));
+    mnk_json_end_object(w);
+  }
+  mnk_json_end_object(w);
+  mnk_json_begin_array(w, "required");
+  for (const MnkField *field = table; field->name != NULL; field++)
+    if (field->required)
+      mnk_json_add_string(w, NULL, field->name);
+  mnk_json_end_array(w);
+}
+
 static void write_body(MnkJsonWriter *w, const MnkRoute *route) {
   mnk_json_begin_object(w, "requestBody");
   mnk_json_add_bool(w, "required", TRUE);
   mnk_json_begin_object(w, "content");
-  mnk_json_begin_object(w, route->raw_body ? "application/octet-stream" : "application/json");
+  gboolean raw = (route->flags & MNK_ROUTE_RAW_BODY) != 0;
+  mnk_json_begin_object(w, raw ? "application/octet-stream" : "application/json");
   mnk_json_begin_object(w, "schema");
-  if (!route->raw_body) {
-    mnk_json_add_string(w, "type", "object");
-    mnk_json_add_bool(w, "additionalProperties", FALSE);
-    mnk_json_begin_object(w, "properties");
-    for (const MnkField *field = route->body; field->name != NULL; field++) {
-      mnk_json_begin_object(w, field->name);
-      write_field_type(w, field);
-      if (field->help != NULL)
-        mnk_json_add_string(w, "description", field->help);
-      mnk_json_end_object(w);
-    }
-    mnk_json_end_object(w);
-    mnk_json_begin_array(w, "required");
-    for (const MnkField *field = route->body; field->name != NULL; field++)
-      if (field->required)
-        mnk_json_add_string(w, NULL, field->name);
-    mnk_json_end_array(w);
-  }
+  if (!raw)
+    write_object(w, route->body, (route->flags & MNK_ROUTE_OPENAI) != 0);
   mnk_json_end_object(w);
   mnk_json_end_object(w);
   mnk_json_end_object(w);
@@ -180,7 +242,7 @@ static void write_operation(MnkJsonWriter *w, const MnkRoute *route) {
   mnk_json_begin_object(w, method);
   mnk_json_add_string(w, "summary", text);
   write_parameters(w, route);
-  if (route->body != NULL || route->raw_body)
+  if (route->body != NULL || (route->flags & MNK_ROUTE_RAW_BODY))
     write_body(w, route);
   write_responses(w, route);
   write_security(w, route);
@@ -215,40 +277,6 @@ static void write_paths(MnkJsonWriter *w) {
 }
 
 /* ---- components ---- */
-
-static void write_option_type(MnkJsonWriter *w, const MnkOption *option) {
-  switch (option->type) {
-  case MNK_OPTION_BOOL:
-    mnk_json_add_string(w, "type", "boolean");
-    break;
-  case MNK_OPTION_INT:
-  case MNK_OPTION_SIZE:
-    mnk_json_add_string(w, "type", "integer");
-    write_range(w, option->min, option->max);
-    break;
-  case MNK_OPTION_DOUBLE:
-    mnk_json_add_string(w, "type", "number");
-    write_range(w, option->min, option->max);
-    break;
-  case MNK_OPTION_TIME:
-    mnk_json_begin_array(w, "type");
-    mnk_json_add_string(w, NULL, "number");
-    mnk_json_add_string(w, NULL, "string");
-    mnk_json_end_array(w);
-    write_range(w, option->min / 1000, option->max / 1000);
-    break;
-  case MNK_OPTION_STRING:
-    mnk_json_begin_array(w, "type");
-    mnk_json_add_string(w, NULL, "string");
-    mnk_json_add_string(w, NULL, "null");
-    mnk_json_end_array(w);
-    mnk_json_add_int(w, "maxLength", (gint64)option->max);
-    break;
-  case MNK_OPTION_ENUM:
-    write_choices(w, option->choices);
-    break;
-  }
-}
 
 static void write_params(MnkJsonWriter *w) {
   mnk_json_begin_object(w, "Params");
@@ -295,6 +323,9 @@ static void write_components(MnkJsonWriter *w) {
   mnk_json_end_object(w);
   mnk_json_begin_object(w, "schemas");
   write_params(w);
+  mnk_json_begin_object(w, "ChatHow");
+  write_object(w, mnk_chat_fields, FALSE);
+  mnk_json_end_object(w);
   mnk_openapi_write_schemas(w);
   mnk_json_end_object(w);
   mnk_json_end_object(w);

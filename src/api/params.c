@@ -67,6 +67,12 @@ static char *value_text(const MnkOption *option, const MnkJsonValue *value) {
   return type == MNK_JSON_INT ? g_strdup_printf("%" G_GINT64_FORMAT, mnk_json_int(value, 0)) : NULL;
 }
 
+gboolean mnk_params_fits(const MnkOption *option, const MnkJsonValue *value) {
+  g_autofree char *text = value_text(option, value);
+  g_autoptr(MnkSettings) trial = mnk_settings_new();
+  return text != NULL && mnk_settings_set(trial, option->id, text, NULL);
+}
+
 static gboolean apply_one(MnkSettings *settings, const char *name, const MnkJsonValue *value,
                           gboolean live_only, GError **error) {
   const MnkOption *option = mnk_params_option(name);
@@ -107,6 +113,11 @@ gboolean mnk_params_apply(MnkSettings *settings, const MnkJsonValue *params, gbo
   }
   return apply_all(trial, params, live_only, error) &&
          apply_all(settings, params, live_only, error);
+}
+
+gboolean mnk_params_set(MnkSettings *settings, const char *name, const MnkJsonValue *value,
+                        GError **error) {
+  return apply_one(settings, name, value, FALSE, error);
 }
 
 void mnk_params_write(const MnkSettings *settings, MnkJsonWriter *w, const char *key) {

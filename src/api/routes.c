@@ -6,8 +6,9 @@
 
 enum { UNKEYED_BODY_MAX = 4096 };
 
-const MnkRoute *const mnk_route_tables[] = {mnk_routes_service, mnk_routes_streams,
-                                            mnk_routes_events, mnk_routes_uploads, NULL};
+const MnkRoute *const mnk_route_tables[] = {mnk_routes_service,   mnk_routes_streams,
+                                            mnk_routes_events,    mnk_routes_uploads,
+                                            mnk_routes_questions, NULL};
 
 /* ---- a call ---- */
 
@@ -210,7 +211,9 @@ static void on_body(MnkRequest *request, GBytes *body, gpointer user) {
   call->json = length > 0 ? mnk_json_parse(text, length, NULL, &error)
                           : mnk_json_parse("{}", 2, NULL, &error);
   call->body = call->json != NULL ? mnk_json_root(call->json) : NULL;
-  if (call->json == NULL || !mnk_fields_check_body(call->route->body, call->body, &error) ||
+  if (call->json == NULL ||
+      !mnk_fields_check_body(call->route->body, call->body,
+                             (call->route->flags & MNK_ROUTE_OPENAI) != 0, &error) ||
       !check_params(call, &error)) {
     mnk_answer_gerror(request, error);
     return;
@@ -244,15 +247,15 @@ static gboolean check_rights(MnkCall *call) {
 
 /* While the program ends, what is there can still be read, and nothing new begins. */
 static gboolean check_draining(MnkCall *call) {
-  if (!call->api->draining || call->route->scope != MNK_SCOPE_INGEST ||
-      strcmp(call->route->method, "DELETE") == 0)
+  gboolean begins = call->route->scope == MNK_SCOPE_INGEST || call->route->scope == MNK_SCOPE_ASK;
+  if (!call->api->draining || !begins || strcmp(call->route->method, "DELETE") == 0)
     return TRUE;
   mnk_answer_error(call->request, 503, "unavailable", "the server is about to end", NULL);
   return FALSE;
 }
 
 static void serve(MnkCall *call) {
-  if (call->route->body != NULL && !call->route->raw_body)
+  if (call->route->body != NULL && !(call->route->flags & MNK_ROUTE_RAW_BODY))
     read_body(call);
   else
     call->route->handle(call);

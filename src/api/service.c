@@ -245,16 +245,16 @@ static const MnkField token_body[] = {
 };
 
 const MnkRoute mnk_routes_service[] = {
-    {"GET", "/", MNK_SCOPE_NONE, NULL, NULL, 200, "text/html", "The live page", get_page, FALSE},
+    {"GET", "/", MNK_SCOPE_NONE, NULL, NULL, 200, "text/html", "The live page", get_page, 0},
     {"GET", "/healthz", MNK_SCOPE_NONE, NULL, NULL, 200, "Health",
-     "The state of each part; 503 while starting, draining or down", get_health, FALSE},
+     "The state of each part; 503 while starting, draining or down", get_health, 0},
     {"GET", "/metrics", MNK_SCOPE_READ, NULL, NULL, 200, "text/plain",
-     "Figures in Prometheus's text format", get_metrics, FALSE},
+     "Figures in Prometheus's text format", get_metrics, 0},
     {"GET", "/version", MNK_SCOPE_NONE, NULL, NULL, 200, "Version", "Name and version", get_version,
-     FALSE},
+     0},
     {"GET", "/openapi.json", MNK_SCOPE_NONE, NULL, NULL, 200, "application/json",
-     "This description", get_openapi, FALSE},
+     "This description", get_openapi, 0},
     {"POST", "/v1/tokens", MNK_SCOPE_NONE, NULL, token_body, 201, "Token",
-     "Makes a short-lived token for URLs; takes a key with the scope asked for", post_token, FALSE},
+     "Makes a short-lived token for URLs; takes a key with the scope asked for", post_token, 0},
     {.method = NULL},
 };

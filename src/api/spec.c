@@ -204,7 +204,7 @@ void mnk_own_params(const MnkSettings *settings, const MnkSettings *base, MnkJso
 }
 
 void mnk_spec_write(const MnkSpec *spec, const MnkSettings *settings, const MnkSettings *base,
-                    GString *out) {
+                    const char *watches, GString *out) {
   MnkJsonWriter w;
   mnk_json_writer_init(&w, out);
   mnk_json_begin_object(&w, NULL);
@@ -215,6 +215,8 @@ void mnk_spec_write(const MnkSpec *spec, const MnkSettings *settings, const MnkS
   if (spec->time_zero > 0)
     mnk_json_add_double(&w, "time_zero", spec->time_zero, 17);
   mnk_own_params(settings, base, &w, "params");
+  if (watches != NULL)
+    mnk_json_add_raw(&w, "watches", watches, strlen(watches));
   mnk_json_end_object(&w);
 }
 

@@ -1,5 +1,5 @@
 /* /v1/streams: made, listed, shown, changed, ended. */
-#include "api/streams_priv.h"
+#include "api/questions_priv.h"
 
 #include <string.h>
 
@@ -253,6 +253,8 @@ static void delete_rest(MnkCall *call, GString *words) {
   }
   mnk_registry_forget(call->api->registry, call->id);
   mnk_memories_forget(call->api->memories, call->id);
+  mnk_videos_forget(call->api, call->id);
+  mnk_memories_forget(call->api->memories, call->id);
   mnk_store_delete_stream(call->api->store, call->id, captions_deleted, delete);
 }
 
@@ -352,23 +354,23 @@ static const MnkField SEARCH_QUERY[] = {
 
 const MnkRoute mnk_routes_streams[] = {
     {"POST", "/v1/streams", MNK_SCOPE_INGEST, NULL, ADD_BODY, 201, "Stream", "Begins a stream.",
-     mnk_handle_streams_add, FALSE},
+     mnk_handle_streams_add, 0},
     {"GET", "/v1/streams", MNK_SCOPE_READ, NULL, NULL, 200, "Streams",
-     "Streams that run, then those of the timeline; at most 1000.", mnk_handle_streams_list, FALSE},
+     "Streams that run, then those of the timeline; at most 1000.", mnk_handle_streams_list, 0},
     {"GET", "/v1/streams/{id}", MNK_SCOPE_READ, NULL, NULL, 200, "Stream", "One stream.",
-     mnk_handle_stream_get, FALSE},
+     mnk_handle_stream_get, 0},
     {"PATCH", "/v1/streams/{id}", MNK_SCOPE_INGEST, NULL, PATCH_BODY, 200, "Stream",
-     "Changes parameters while it runs.", mnk_handle_stream_patch, FALSE},
+     "Changes parameters while it runs.", mnk_handle_stream_patch, 0},
     {"DELETE", "/v1/streams/{id}", MNK_SCOPE_INGEST, DELETE_QUERY, NULL, 200, "Stream",
-     "Ends a stream, with its captions.", mnk_handle_stream_delete, FALSE},
+     "Ends a stream, with its captions.", mnk_handle_stream_delete, 0},
     {"GET", "/v1/streams/{id}/captions", MNK_SCOPE_READ, CAPTIONS_QUERY, NULL, 200, "Captions",
-     "Captions of an interval, in time order.", mnk_handle_captions, FALSE},
+     "Captions of an interval, in time order.", mnk_handle_captions, 0},
     {"GET", "/v1/streams/{id}/frames", MNK_SCOPE_READ, FRAMES_QUERY, NULL, 200, "Frames",
-     "Times of the key frames that are kept.", mnk_handle_frames, FALSE},
+     "Times of the key frames that are kept.", mnk_handle_frames, 0},
     {"GET", "/v1/streams/{id}/frames/{rest}", MNK_SCOPE_READ, NULL, NULL, 200, "image/jpeg",
-     "A key frame: PTS_MS.jpg or latest.jpg.", mnk_handle_frame, FALSE},
+     "A key frame: PTS_MS.jpg or latest.jpg.", mnk_handle_frame, 0},
     {"GET", "/v1/search", MNK_SCOPE_READ, SEARCH_QUERY, NULL, 200, "SearchHits",
      "Finds captions by words, and by meaning where an embedding service is set up.",
-     mnk_handle_search, FALSE},
+     mnk_handle_search, 0},
     {0},
 };

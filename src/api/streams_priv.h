@@ -36,9 +36,10 @@ gboolean mnk_spec_resolve(MnkApi *api, const char *source, gboolean trusted, Mnk
 /* The path of a regular file below the folder root, links followed but never out of it. Caller
  * frees. */
 char *mnk_path_below(const char *root, const char *path, GError **error);
-/* JSON for the store, and back: the source is judged again, its parameters go into settings. */
+/* JSON for the store, and back: the source is judged again, its parameters go into settings.
+ * watches: standing questions as mnk_watches_text has them, or NULL. */
 void mnk_spec_write(const MnkSpec *spec, const MnkSettings *settings, const MnkSettings *base,
-                    GString *out);
+                    const char *watches, GString *out);
 gboolean mnk_spec_read(MnkApi *api, const char *json, MnkSettings *settings, MnkSpec *out,
                        GError **error);
 /* The parameters that settings have of their own, where they differ from base; one JSON object. */
@@ -73,6 +74,7 @@ struct _MnkEntry {
   MnkLocalStream *memory; /* borrowed while it runs; NULL: none */
   MnkHub *hub;
   MnkViewers *viewers;
+  GPtrArray *watches; /* standing questions, see watches.c; NULL: none */
 
   MnkEntryState state;
   MnkBackendState backend_told; /* with the last state event */
@@ -119,6 +121,8 @@ void mnk_entry_when_ended(MnkEntry *entry, MnkEntryFunc func, gpointer user);
 void mnk_entry_forget_when_ended(MnkEntry *entry, gpointer user);
 /* Takes over settings; the live ones hold from now on. Tells readers and the store. */
 gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **error);
+/* Its record in the store, after a change of what is needed to begin it again. */
+void mnk_entry_keep(MnkEntry *entry);
 /* Charges what a language model took to the key; without tokens the template tells. */
 void mnk_entry_charge(MnkEntry *entry);
 /* A pushed stream's client comes. One that is there already is an error, or with take_over is told
@@ -147,6 +151,8 @@ void mnk_entry_counters(const MnkEntry *entry, MnkStreamCounters *out);
 void mnk_entry_write(MnkEntry *entry, GString *out);
 /* One of the timeline that does not run. */
 void mnk_row_write(const MnkStreamRow *row, GString *out);
+/* A sentence about what was opened, without the folders of this machine. Caller frees. */
+char *mnk_spec_shown(const MnkSpec *spec, const char *message);
 /* What an observation shows, as the data of a `seen` event. */
 GString *mnk_seen_write(const MnkObservation *obs);
 
@@ -196,6 +202,16 @@ void mnk_embeds_cancel(MnkRegistry *registry, MnkEmbedder *embedder);
 
 /* Both lists of MnkSearchHit, best first, as one; by_words is changed and returned. */
 GPtrArray *mnk_search_fuse(GPtrArray *by_words, GPtrArray *by_meaning, guint limit);
+
+/* ---- watches.c: standing questions ---- */
+
+/* The stream has come so far; scene: a new one begins. */
+void mnk_watches_advance(MnkEntry *entry, gint64 now_ms, gboolean scene);
+void mnk_watches_clear(MnkEntry *entry);
+/* What is needed to begin them again (NULL: there are none; caller frees), and back from the
+ * stream's record. */
+char *mnk_watches_text(const MnkEntry *entry);
+void mnk_watches_restore(MnkEntry *entry, const char *spec);
 
 /* ---- viewers.c: live pictures ---- */
 

@@ -460,10 +460,11 @@ void mnk_uploads_free(MnkUploads *uploads) {
 
 const MnkRoute mnk_routes_uploads[] = {
     {"POST", "/v1/uploads", MNK_SCOPE_INGEST, NULL, NULL, 201, "Upload",
-     "Takes a video as the body; the source of a stream is then upload:NAME", post_upload, TRUE},
+     "Takes a video as the body; the source of a stream is then upload:NAME", post_upload,
+     MNK_ROUTE_RAW_BODY},
     {"GET", "/v1/uploads", MNK_SCOPE_INGEST, NULL, NULL, 200, "Uploads", "Uploaded videos",
-     get_uploads, FALSE},
+     get_uploads, 0},
     {"DELETE", "/v1/uploads/{id}", MNK_SCOPE_INGEST, NULL, NULL, 204, NULL, "Deletes an upload",
-     delete_upload, FALSE},
+     delete_upload, 0},
     {.method = NULL},
 };

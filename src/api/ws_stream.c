@@ -50,7 +50,7 @@ void mnk_session_error(MnkSession *session, const GError *error, const char *fie
 
 static gboolean reader_send(MnkEvent *event, gpointer user) {
   MnkSession *session = user;
-  if (event->kind != MNK_EVENT_CAPTION)
+  if ((event->kind & (MNK_EVENT_CAPTION | MNK_EVENT_WATCH)) == 0)
     return TRUE;
   gsize length = 0;
   const char *text = g_bytes_get_data(mnk_event_bytes(event, MNK_FORM_PUSH), &length);
@@ -112,8 +112,8 @@ gboolean mnk_session_join(MnkSession *session, MnkEntry *entry, gint64 since, gb
   if (!mnk_entry_attach(entry, &attach, error))
     return FALSE;
   session->entry = mnk_entry_ref(entry);
-  session->reader =
-      mnk_reader_new(entry->hub, MNK_EVENT_CAPTION | MNK_EVENT_BYE, since, &READER, session);
+  session->reader = mnk_reader_new(entry->hub, MNK_EVENT_CAPTION | MNK_EVENT_WATCH | MNK_EVENT_BYE,
+                                   since, &READER, session);
   return TRUE;
 }
 

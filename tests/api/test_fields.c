@@ -13,6 +13,10 @@ static const MnkField table[] = {
     {"from", MNK_FIELD_TIME, FALSE, 0, 0, NULL, NULL},
     {"format", MNK_FIELD_ENUM, FALSE, 0, 0, "json|vtt|srt", NULL},
     {"params", MNK_FIELD_PARAMS, FALSE, 0, 0, NULL, NULL},
+    {"topk", MNK_FIELD_OPTION, FALSE, 0, 0, NULL, NULL},
+    {"cooldown_s", MNK_FIELD_OPTION, FALSE, 0, 0, "watch_cooldown_s", NULL},
+    {"list", MNK_FIELD_LIST, FALSE, 1, 2, "Thing", NULL},
+    {"thing", MNK_FIELD_OBJECT, FALSE, 0, 0, NULL, NULL},
     {.name = NULL},
 };
 static const MnkField strict[] = {
@@ -74,6 +78,9 @@ static void test_text(void) {
       {"format", "json|vtt", FALSE},
       {"format", "", FALSE},
       {"params", "{}", FALSE},
+      {"topk", "5", FALSE},
+      {"list", "[1]", FALSE},
+      {"thing", "{}", FALSE},
   };
   for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
     g_autoptr(GError) error = NULL;
@@ -91,8 +98,9 @@ static char *check(const MnkField *fields, const char *text) {
   g_autoptr(GError) error = NULL;
   g_autoptr(MnkJson) json = mnk_json_parse(text, strlen(text), NULL, &error);
   g_assert_no_error(error);
-  return mnk_fields_check_body(fields, mnk_json_root(json), &error) ? NULL
-                                                                    : g_strdup(error->message);
+  return mnk_fields_check_body(fields, mnk_json_root(json), FALSE, &error)
+             ? NULL
+             : g_strdup(error->message);
 }
 
 static void test_bodies(void) {
@@ -116,6 +124,16 @@ static void test_bodies(void) {
       {"{\"from\":-5}", "from must be a time such as 90, 1:30 or 0:01:30.5"},
       {"{\"format\":\"xml\"}", "format must be one of json, vtt, srt"},
       {"{\"params\":[]}", "params must be an object"},
+      {"{\"topk\":256,\"cooldown_s\":1.5,\"list\":[1],\"thing\":{}}", NULL},
+      {"{\"cooldown_s\":\"1:30\"}", NULL},
+      {"{\"topk\":257}", "topk must be a whole number from 0 to 256"},
+      {"{\"topk\":null}", "topk must be a whole number from 0 to 256"},
+      {"{\"topk\":1.5}", "topk must be a whole number from 0 to 256"},
+      {"{\"cooldown_s\":-1}", "cooldown_s must be a time of 0 to 86400 seconds"},
+      {"{\"list\":[]}", "list must be a list of 1 to 2"},
+      {"{\"list\":[1,2,3]}", "list must be a list of 1 to 2"},
+      {"{\"list\":{}}", "list must be a list of 1 to 2"},
+      {"{\"thing\":[]}", "thing must be an object"},
       {"{\"foo\":1}", "foo is not a member of this body"},
       {"{\"a\\u001b[31m\":1}", "a\\x1b[31m is not a member of this body"},
   };
@@ -127,6 +145,25 @@ static void test_bodies(void) {
   g_assert_cmpstr(missing, ==, "source is missing");
 }
 
+/* Where unknown members are passed over, known ones are still checked, and required ones needed. */
+static void test_open_bodies(void) {
+  static const struct {
+    const char *json, *message;
+  } CASES[] = {
+      {"{\"source\":\"x\",\"foo\":[1],\"params\":null}", NULL},
+      {"{\"source\":null}", "source is missing"},
+      {"{\"source\":7}", "source must be text of 1 to 100 bytes"},
+      {"[]", "the body must be a JSON object"},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(MnkJson) json = mnk_json_parse(CASES[i].json, strlen(CASES[i].json), NULL, NULL);
+    gboolean fine = mnk_fields_check_body(strict, mnk_json_root(json), TRUE, &error);
+    g_assert_cmpint(fine, ==, CASES[i].message == NULL);
+    g_assert_cmpstr(error != NULL ? error->message : NULL, ==, CASES[i].message);
+  }
+}
+
 static void test_field_of_message(void) {
   static const MnkRoute route = {.query = table, .body = strict};
   static const struct {
@@ -134,6 +171,7 @@ static void test_field_of_message(void) {
   } CASES[] = {
       {"limit must be a whole number", "limit"},
       {"source is missing", "source"},
+      {"source[1].part must be text", "source[1].part"},
       {"foo is not a member of this body", "foo"},
       {"gate_mse must be a number from 0 to 1", "params.gate_mse"},
       {"foo is not a parameter of a stream", "params.foo"},
@@ -150,6 +188,7 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/api/fields/text", test_text);
   g_test_add_func("/api/fields/bodies", test_bodies);
+  g_test_add_func("/api/fields/open-bodies", test_open_bodies);
   g_test_add_func("/api/fields/field-of-message", test_field_of_message);
   return g_test_run();
 }

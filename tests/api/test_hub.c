@@ -92,11 +92,18 @@ static void tell_state(Bench *bench) {
   mnk_hub_event(bench->hub, MNK_EVENT_STATE, g_string_new("{}"));
 }
 
+static void tell_watch(Bench *bench, guint number) {
+  GString *data = g_string_new(NULL);
+  g_string_printf(data, "{\"id\":\"w\",\"number\":%u}", number);
+  mnk_hub_event(bench->hub, MNK_EVENT_WATCH, data);
+}
+
 /* ---- a reader ---- */
 
 typedef struct {
   MnkReader *reader;
   GArray *seqs;
+  GArray *watches;  /* numbers of those that came */
   GPtrArray *bytes; /* of GBytes: what was sent, as SSE */
   guint room;       /* events that it still takes */
   gboolean keen;    /* takes all as soon as it is live */
@@ -111,6 +118,11 @@ static gboolean fake_send(MnkEvent *event, gpointer user) {
     fake->room--;
   if (event->kind == MNK_EVENT_CAPTION)
     g_array_append_val(fake->seqs, event->seq);
+  if (event->kind == MNK_EVENT_WATCH) {
+    g_autoptr(MnkJson) json = mnk_json_parse(event->data->str, event->data->len, NULL, NULL);
+    gint64 number = mnk_json_int(mnk_json_get(mnk_json_root(json), "number"), -1);
+    g_array_append_val(fake->watches, number);
+  }
   fake->states += event->kind == MNK_EVENT_STATE;
   fake->byes += event->kind == MNK_EVENT_BYE;
   g_ptr_array_add(fake->bytes, g_bytes_ref(mnk_event_bytes(event, MNK_FORM_SSE)));
@@ -133,6 +145,7 @@ static void fake_init(Fake *fake, Bench *bench, gint64 since, guint room) {
   static const MnkReaderEvents EVENTS = {fake_send, fake_cut, fake_end};
   *fake = (Fake){.room = room};
   fake->seqs = g_array_new(FALSE, FALSE, sizeof(guint64));
+  fake->watches = g_array_new(FALSE, FALSE, sizeof(gint64));
   fake->bytes = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
   fake->reader = mnk_reader_new(bench->hub, MNK_EVENT_ALL, since, &EVENTS, fake);
   mnk_reader_start(fake->reader);
@@ -141,6 +154,7 @@ static void fake_init(Fake *fake, Bench *bench, gint64 since, guint room) {
 static void fake_clear(Fake *fake) {
   mnk_reader_free(fake->reader);
   g_array_unref(fake->seqs);
+  g_array_unref(fake->watches);
   g_ptr_array_unref(fake->bytes);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fake, fake_clear)
@@ -449,6 +463,75 @@ static void test_gone(void) {
   g_assert_cmpuint(mnk_hub_readers(bench.hub, MNK_EVENT_ALL), ==, 0);
 }
 
+static void expect_watches(const Fake *fake, gint64 first, gint64 last) {
+  g_assert_cmpint(fake->watches->len, ==, last - first + 1);
+  for (guint i = 0; i < fake->watches->len; i++)
+    g_assert_cmpint(g_array_index(fake->watches, gint64, i), ==, first + i);
+}
+
+static void test_watch_formats(void) {
+  g_autoptr(MnkEvent) event =
+      mnk_event_new(MNK_EVENT_WATCH, g_string_new("{\"id\":\"w\",\"number\":3}"));
+  const char *sse = g_bytes_get_data(mnk_event_bytes(event, MNK_FORM_SSE), NULL);
+  g_assert_true(g_str_has_prefix(sse, "event: watch\ndata: {\"id\":\"w\",\"number\":3}\n\n"));
+  gsize length = 0;
+  const char *push = g_bytes_get_data(mnk_event_bytes(event, MNK_FORM_PUSH), &length);
+  g_autofree char *text = g_strndup(push, length);
+  g_assert_cmpstr(text, ==, "{\"type\":\"watch\",\"id\":\"w\",\"number\":3}");
+}
+
+/* Those that are live get a watch at once; one that comes later gets what came since its captions,
+ * after these. */
+static void test_watches(void) {
+  g_auto(Bench) bench;
+  g_auto(Fake) live = {0}, all = {0}, since = {0}, none = {0}, slow = {0};
+  bench_init(&bench);
+  keep_many(&bench, 3);
+  mnk_hub_open(bench.hub, 3);
+  fake_init(&live, &bench, 3, 1000);
+  g_assert_true(mnk_reader_is_live(live.reader));
+  tell_watch(&bench, 1);
+  g_assert_cmpuint(live.watches->len, ==, 1);
+  tell(&bench, 4);
+  wait_for(&live, 1);
+  tell_watch(&bench, 2);
+  tell_watch(&bench, 3);
+  tell(&bench, 5);
+  wait_for(&live, 2);
+  fake_init(&all, &bench, 0, 1000);
+  fake_init(&since, &bench, 4, 1000);
+  fake_init(&none, &bench, 5, 1000);
+  fake_init(&slow, &bench, 0, 0);
+  wait_live(&all);
+  wait_live(&since);
+  settle(&bench);
+  expect_watches(&live, 1, 3);
+  expect(&all, 1, 5);
+  expect_watches(&all, 1, 3);
+  expect_watches(&since, 2, 3);
+  g_assert_cmpuint(none.watches->len, ==, 0);
+  tell_watch(&bench, 4); /* while one is behind */
+  while (!mnk_reader_is_live(slow.reader)) {
+    slow.room = 1;
+    mnk_reader_continue(slow.reader);
+    turn();
+  }
+  expect(&slow, 1, 5);
+  expect_watches(&slow, 1, 4);
+  expect_watches(&live, 1, 4);
+}
+
+static void test_watches_are_bounded(void) {
+  g_auto(Bench) bench;
+  g_auto(Fake) fake = {0};
+  bench_init(&bench);
+  mnk_hub_open(bench.hub, 0);
+  for (guint i = 1; i <= 100; i++)
+    tell_watch(&bench, i);
+  fake_init(&fake, &bench, -1, 1000);
+  expect_watches(&fake, 69, 100);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/hub/formats", test_formats);
@@ -462,5 +545,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/hub/slow", test_slow);
   g_test_add_func("/hub/end", test_end);
   g_test_add_func("/hub/gone", test_gone);
+  g_test_add_func("/hub/watch-formats", test_watch_formats);
+  g_test_add_func("/hub/watches", test_watches);
+  g_test_add_func("/hub/watches-bounded", test_watches_are_bounded);
   return g_test_run();
 }

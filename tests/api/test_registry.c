@@ -213,7 +213,7 @@ static void test_spec(void) {
   spec.owner = g_strdup("key \"one\"");
   spec.time_zero = 1790000000.123456;
   g_autoptr(GString) json = g_string_new(NULL);
-  mnk_spec_write(&spec, settings, base, json);
+  mnk_spec_write(&spec, settings, base, NULL, json);
   g_assert_true(mnk_spec_read(&bench.api, json->str, read, &again, &error));
   g_assert_no_error(error);
   g_assert_cmpstr(again.open, ==, spec.open);
