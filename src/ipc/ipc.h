@@ -181,6 +181,10 @@ void mnk_supervisor_stop(MnkSupervisor *supervisor, gint64 timeout_ms);
 void mnk_supervisor_free(MnkSupervisor *supervisor); /* stops with timeout 0 */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkSupervisor, mnk_supervisor_free)
 
+/* What of this process's environment a worker gets: no keys of services. For children that are not
+ * run by a supervisor. Caller frees. */
+char **mnk_worker_environment(void);
+
 /* ---- Sandbox ---- */
 
 typedef struct {

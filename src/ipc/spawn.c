@@ -1,7 +1,7 @@
 /* Spawn: fork and exec of a worker. posix_spawn has no way to set PR_SET_PDEATHSIG. */
 #include "ipc/spawn_priv.h"
 
-#include "base/base.h"
+#include "ipc/ipc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,8 +60,7 @@ static gboolean is_kept(const char *pair, char *const *names) {
   return FALSE;
 }
 
-/* Caller frees. */
-static char **environment_for_worker(void) {
+char **mnk_worker_environment(void) {
   g_auto(GStrv) all = g_get_environ(), names = g_strsplit(KEPT, " ", -1);
   g_autoptr(GStrvBuilder) kept = g_strv_builder_new();
   for (char **pair = all; *pair != NULL; pair++)
@@ -84,7 +83,7 @@ static gboolean plan_make(Plan *plan, const char *const *argv, GError **error) {
   g_ptr_array_add(words, g_strdup_printf("%d", CHILD_SOCKET));
   g_ptr_array_add(words, NULL);
   plan->argv = (char **)g_ptr_array_steal(words, NULL);
-  plan->environment = environment_for_worker();
+  plan->environment = mnk_worker_environment();
   plan->parent = getpid();
   /* Asked before new descriptors can take its place. */
   plan->has_stderr = fcntl(2, F_GETFD) >= 0;

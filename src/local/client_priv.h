@@ -76,6 +76,7 @@ typedef struct {
   guint deaths;   /* of workers that had it in hand */
   gboolean again; /* it was encoded once: a restarted worker needs it, and it is not counted */
   guint64 order;  /* of the clip that it was encoded in */
+  gsize *held;    /* the tower's sum of bytes */
 } MnkWaiting;
 
 /* A stream's part of it. */
@@ -83,7 +84,6 @@ typedef struct {
   GQueue waiting; /* of MnkWaiting, by time */
   GQueue again;   /* encoded since the snapshot, but not by this worker; before all others */
   GQueue since;   /* encoded since the snapshot, by this worker */
-  gsize since_bytes;
   guint64 frames, encoded, left_out;
   guint in_hand; /* frames of clips on their way that count */
   gint64 served_us;

@@ -133,7 +133,7 @@ static void take_answer(MnkModelJob *job, const MnkVlmAnswer *answer) {
   out->first_ms += answer->first_ms;
   if (job->type == MNK_MSG_LIKELY)
     job->answer.probability = answer->choices[0];
-  if (out->text == NULL)
+  if (cut && caption && out->text == NULL)
     g_set_error(&job->answer.error, MNK_ERROR, MNK_ERROR_LIMIT,
                 "the answer was cut before its first event was whole");
   mnk_office_count(job->office, &(MnkLocalCounters){.interrupted = answer->interrupted});

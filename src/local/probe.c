@@ -138,12 +138,13 @@ static void watch(MnkProbe *probe) {
 MnkProbe *mnk_probe_new(const MnkSettings *settings, const char *model, const char *mmproj,
                         MnkProbed probed, gpointer user, GError **error) {
   g_auto(GStrv) argv = command(settings, model, mmproj, error);
+  g_auto(GStrv) environment = mnk_worker_environment();
   g_autoptr(GError) fault = NULL;
   GPid pid;
   int fd;
   if (argv == NULL)
     return NULL;
-  if (!g_spawn_async_with_pipes(NULL, argv, NULL,
+  if (!g_spawn_async_with_pipes(NULL, argv, environment,
                                 G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
                                 &pid, NULL, NULL, &fd, &fault)) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_WORKER, "the model's trial cannot be started: %s",

@@ -47,21 +47,19 @@ static char *bare_word(const char *word) {
 char *mnk_question_content(const char *question) {
   g_auto(GStrv) words = g_strsplit_set(question, " \t\r\n", -1);
   g_autoptr(GString) all = g_string_new(NULL), content = g_string_new(NULL);
-  guint kept = 0, telling = 0;
+  guint kept = 0;
   for (guint i = 0; words[i] != NULL; i++) {
     g_autofree char *word = bare_word(words[i]);
     if (*word == '\0')
       continue;
     /* a space before each, as words stand in running text */
     g_string_append_printf(all, " %s", word);
-    telling++;
     if (is_stop_word(word))
       continue;
     g_string_append_printf(content, " %s", word);
     kept++;
   }
-  gboolean enough = kept >= CONTENT_MIN || (kept > 0 && telling > kept && kept * 4 >= telling);
-  return g_strdup(enough ? content->str : all->str);
+  return g_strdup(kept >= CONTENT_MIN ? content->str : all->str);
 }
 
 /* A question of few words goes with the one before: "and after that?" */

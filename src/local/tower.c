@@ -7,10 +7,11 @@
 #include "local/client_priv.h"
 
 enum {
-  DEATHS_MAX = 2,         /* workers that may die with a frame in hand; then it is left out */
-  SINCE_MAX = 64,         /* frames of a stream that are kept until a snapshot holds them */
-  SINCE_BYTES = 16 << 20, /* of them */
-  CLIP_BYTES = 8 << 20,   /* of a clip, unless one frame is larger */
+  DEATHS_MAX = 2,        /* workers that may die with a frame in hand; then it is left out */
+  CLIPS_MAX = 2,         /* on their way, so that the tower need not wait for us */
+  SINCE_MAX = 64,        /* frames of a stream that are kept until a snapshot holds them */
+  CLIP_BYTES = 8 << 20,  /* of a clip, unless one frame is larger */
+  ALL_BYTES = 256 << 20, /* of all frames that are held */
 };
 
 typedef struct {
@@ -24,11 +25,13 @@ struct _MnkTower {
   GQueue clips; /* of Clip: on their way, oldest first */
   guint next_number;
   gint64 rest_until_us, busy_since_us;
+  gsize bytes; /* of all frames that are held */
   GSource *timer;
 };
 
 static void waiting_free(gpointer data) {
   MnkWaiting *waiting = data;
+  *waiting->held -= g_bytes_get_size(waiting->jpeg);
   g_bytes_unref(waiting->jpeg);
   g_free(waiting);
 }
@@ -57,7 +60,6 @@ void mnk_tower_stream_clear(MnkTowerStream *part) {
   g_queue_clear_full(&part->waiting, waiting_free);
   g_queue_clear_full(&part->again, waiting_free);
   g_queue_clear_full(&part->since, waiting_free);
-  part->since_bytes = 0;
   g_array_set_size(part->recent, 0);
 }
 
@@ -97,14 +99,49 @@ static gint compare_times(gconstpointer a, gconstpointer b, gpointer user) {
   return (left->pts_ms > right->pts_ms) - (left->pts_ms < right->pts_ms);
 }
 
-static MnkWaiting *waiting_new(GBytes *jpeg, gint64 pts_ms, float importance, gboolean cut) {
+static MnkWaiting *waiting_new(MnkTower *tower, GBytes *jpeg, gint64 pts_ms, float importance,
+                               gboolean cut) {
   MnkWaiting *frame = g_new0(MnkWaiting, 1);
   frame->pts_ms = pts_ms;
   frame->jpeg = g_bytes_ref(jpeg);
-  frame->importance = CLAMP(importance, 0.0F, 1.0F);
+  frame->importance = importance >= 0 ? MIN(importance, 1.0F) : 0; /* also when it is no number */
   frame->cut = cut;
   frame->given_us = g_get_monotonic_time();
+  frame->held = &tower->bytes;
+  tower->bytes += g_bytes_get_size(jpeg);
   return frame;
+}
+
+static guint held(const MnkTowerStream *part) {
+  return part->waiting.length + part->since.length + part->again.length;
+}
+
+/* Gives up a frame: first one that only a restart would need. */
+static void shed(MnkTowerStream *part) {
+  if (part->since.length > 0)
+    waiting_free(g_queue_pop_head(&part->since));
+  else if (part->waiting.length > 0)
+    leave_out(part, mnk_tower_least(&part->waiting));
+  else
+    waiting_free(g_queue_pop_head(&part->again));
+}
+
+/* The stream that holds most gives up most. */
+static void make_room(MnkTower *tower) {
+  while (tower->bytes > ALL_BYTES) {
+    MnkTowerStream *most = NULL;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, tower->local->by_number);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+      MnkTowerStream *part = &((MnkLocalStream *)value)->tower;
+      if (held(part) > 0 && (most == NULL || held(part) > held(most)))
+        most = part;
+    }
+    if (most == NULL)
+      return; /* all of it is on its way */
+    shed(most);
+  }
 }
 
 void mnk_tower_give(MnkTower *tower, MnkLocalStream *stream, GBytes *jpeg, gint64 pts_ms,
@@ -115,9 +152,10 @@ void mnk_tower_give(MnkTower *tower, MnkLocalStream *stream, GBytes *jpeg, gint6
     part->left_out++;
     return;
   }
-  g_queue_insert_sorted(&part->waiting, waiting_new(jpeg, pts_ms, importance, cut), compare_times,
-                        NULL);
+  g_queue_insert_sorted(&part->waiting, waiting_new(tower, jpeg, pts_ms, importance, cut),
+                        compare_times, NULL);
   trim(stream);
+  make_room(tower);
   mnk_tower_kick(tower);
 }
 
@@ -250,7 +288,7 @@ static void wake_at(MnkTower *tower, gint64 at_us, gint64 now_us) {
 void mnk_tower_kick(MnkTower *tower) {
   if (tower->local->state != MNK_LOCAL_READY)
     return;
-  for (;;) {
+  while (tower->clips.length < CLIPS_MAX) {
     gint64 now_us = g_get_monotonic_time(), next_us;
     MnkLocalStream *stream = choose(tower, now_us, &next_us);
     if (stream == NULL) {
@@ -258,7 +296,7 @@ void mnk_tower_kick(MnkTower *tower) {
       return;
     }
     gboolean eager = budget(tower) >= 1 || may_skip_rest(tower, stream);
-    if (tower->clips.length >= (eager ? 2U : 1U))
+    if (!eager && tower->clips.length > 0)
       return;
     if (!eager && now_us < tower->rest_until_us) {
       wake_at(tower, tower->rest_until_us, now_us);
@@ -303,8 +341,10 @@ static gint64 gather(MnkTower *tower, MnkLocalStream *stream, const GPtrArray *f
   for (guint i = 0; i < frames->len; i++) {
     const MnkBatchFrame *frame = frames->pdata[i];
     newest_ms = MAX(newest_ms, frame->pts_ms);
-    if (is_known(tower, stream, frame->pts_ms))
+    if (is_known(tower, stream, frame->pts_ms)) {
+      tower->local->before.cached++;
       continue;
+    }
     GList *link = find_waiting(part, frame->pts_ms);
     if (link != NULL) {
       g_queue_unlink(&part->waiting, link);
@@ -312,9 +352,9 @@ static gint64 gather(MnkTower *tower, MnkLocalStream *stream, const GPtrArray *f
       g_list_free_1(link);
     } else {
       part->frames++;
-      g_queue_insert_sorted(wanted,
-                            waiting_new(frame->jpeg, frame->pts_ms, frame->importance, FALSE),
-                            compare_times, NULL);
+      g_queue_insert_sorted(
+          wanted, waiting_new(tower, frame->jpeg, frame->pts_ms, frame->importance, FALSE),
+          compare_times, NULL);
     }
   }
   return newest_ms;
@@ -363,21 +403,14 @@ static void keep_since(MnkTowerStream *part, MnkWaiting *frame, guint64 order) {
   frame->order = order;
   frame->again = TRUE;
   frame->deaths = 0;
-  part->since_bytes += g_bytes_get_size(frame->jpeg);
   g_queue_push_tail(&part->since, frame);
-  while (part->since.length > SINCE_MAX || part->since_bytes > SINCE_BYTES) {
-    MnkWaiting *oldest = g_queue_pop_head(&part->since);
-    part->since_bytes -= g_bytes_get_size(oldest->jpeg);
-    waiting_free(oldest);
-  }
+  if (part->since.length > SINCE_MAX)
+    waiting_free(g_queue_pop_head(&part->since));
 }
 
 void mnk_tower_saved(MnkTowerStream *part, guint64 order) {
-  while (part->since.length > 0 && ((MnkWaiting *)part->since.head->data)->order <= order) {
-    MnkWaiting *held = g_queue_pop_head(&part->since);
-    part->since_bytes -= g_bytes_get_size(held->jpeg);
-    waiting_free(held);
-  }
+  while (part->since.length > 0 && ((MnkWaiting *)part->since.head->data)->order <= order)
+    waiting_free(g_queue_pop_head(&part->since));
 }
 
 static void settle(Clip *clip, const MnkModelClipped *clipped) {
@@ -452,7 +485,6 @@ void mnk_tower_lost(MnkTower *tower) {
     MnkWaiting *frame;
     while ((frame = g_queue_pop_tail(&part->since)) != NULL)
       g_queue_push_head(&part->again, frame);
-    part->since_bytes = 0;
     g_array_set_size(part->recent, 0);
     trim(value);
   }

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATIENCE_S = 60, SIDE = 112 };
 
@@ -21,7 +22,12 @@ static const char *argument(int argc, char **argv, const char *name) {
 }
 
 static int run_probe(int argc, char **argv) {
+  const char *model = argument(argc, argv, "--model-path");
   MnkVlmConfig config;
+  if (model != NULL && strstr(model, "hang") != NULL)
+    pause();
+  if (model != NULL && strstr(model, "abort") != NULL)
+    abort();
   mnk_vlm_config_init(&config);
   config.model = argument(argc, argv, "--model-path");
   config.mmproj = argument(argc, argv, "--mmproj");

@@ -452,6 +452,66 @@ static void test_bad_files(void) {
   bench_end(&bench);
 }
 
+static char *copy_to(const char *folder, const char *name, const char *from) {
+  g_autofree char *bytes = NULL;
+  gsize length = 0;
+  char *path = g_build_filename(folder, name, NULL);
+  g_assert_true(g_file_get_contents(from, &bytes, &length, NULL));
+  g_assert_true(g_file_set_contents(path, bytes, (gssize)length, NULL));
+  return path;
+}
+
+/* Files that pass for good until the library has them: the trial alone is hurt. */
+static void test_bad_trial(void) {
+  Bench bench;
+  if (!bench_begin(&bench, "colour"))
+    return;
+  g_autofree char *folder = g_dir_make_tmp("manako-local-XXXXXX", NULL);
+  g_autofree char *models = g_strdup(g_getenv("MANAKO_TINY_MODELS"));
+  g_autofree char *model = g_build_filename(models, "colour", "model.gguf", NULL);
+  g_autofree char *mmproj = g_build_filename(models, "colour", "mmproj.gguf", NULL);
+  g_autofree char *hangs = copy_to(folder, "hang.gguf", model);
+  g_autofree char *aborts = copy_to(folder, "abort.gguf", model);
+  bench_set(&bench, MNK_OPT_MODEL_PROBE, "1");
+  assert_refused(&bench, aborts, mmproj, "crash the library (signal 6)");
+  assert_refused(&bench, hangs, mmproj, "took longer than 1 s");
+  /* freed while it is tried */
+  bench_start(&bench);
+  g_assert_cmpint(mnk_local_state(bench.local), ==, MNK_LOCAL_TRYING);
+  g_unlink(hangs);
+  g_unlink(aborts);
+  g_rmdir(folder);
+  bench_end(&bench);
+}
+
+/* A frame that no worker survives is left out, and those that were with it are not. */
+static void test_deadly_frame(void) {
+  Bench bench;
+  if (!bench_begin(&bench, "colour"))
+    return;
+  bench_start_ready(&bench);
+  MnkLocalStream *stream = bench_open(&bench, "one", NULL);
+  for (guint deaths = 0; deaths < 2; deaths++) {
+    bench_wait_state(&bench, MNK_LOCAL_READY);
+    kill(mnk_local_pid(bench.local), SIGSTOP);
+    if (deaths == 0)
+      bench_show(stream, "red", 0, 12);
+    bench_pass(20);
+    kill_worker(&bench);
+    bench_wait_state(&bench, MNK_LOCAL_AWAY);
+  }
+  bench_wait_state(&bench, MNK_LOCAL_READY);
+  bench_wait_idle(stream);
+  MnkLocalMemory memory;
+  mnk_local_memory(stream, &memory);
+  g_assert_cmpuint(memory.left_out, ==, 1);
+  g_assert_cmpuint(memory.encoded, ==, 11);
+  g_assert_cmpint(memory.first_ms, >, 0);
+  bench_check_counts(&bench, stream);
+  mnk_local_close(stream);
+  bench_end(&bench);
+}
+
 static void test_none_configured(void) {
   g_autoptr(MnkSettings) settings = mnk_settings_new();
   g_autoptr(GError) error = NULL;
@@ -473,6 +533,8 @@ static void add_tests(void) {
   g_test_add_func("/local/overload", test_overload);
   g_test_add_func("/local/bad/pictures", test_bad_pictures);
   g_test_add_func("/local/bad/files", test_bad_files);
+  g_test_add_func("/local/bad/trial", test_bad_trial);
+  g_test_add_func("/local/death/frame", test_deadly_frame);
   g_test_add_func("/local/bad/none", test_none_configured);
 }
 
