@@ -99,6 +99,7 @@ typedef struct {
   char *fault;                /* why the last poll failed, or NULL */
 } MnkStandingState;
 void mnk_standing_state_clear(MnkStandingState *state);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MnkStandingState, mnk_standing_state_clear)
 
 /* It came true: from the first of the polls that agreed to the last one. Borrowed. */
 typedef void (*MnkStandingFired)(const char *id, const char *question, gint64 start_ms,

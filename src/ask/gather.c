@@ -10,6 +10,7 @@ enum {
   HITS_OF_A_WORD = 64, /* looked at */
   LINE_BYTES = 300,
   ENOUGH_HITS = 4,     /* with so many, no overview is needed */
+  OVERVIEW_TRIES = 4,  /* captions looked at for one that tells something */
   PICTURES_NEAR = 256, /* looked at in one stretch */
 };
 /* How far back the newest pictures are looked for, step by step; at last everywhere. */
@@ -137,18 +138,19 @@ static gboolean add_hits(Gathering *gathering, guint *n_hits, GError **error) {
   return TRUE;
 }
 
-/* Spread evenly over all that was told. */
+/* Spread evenly over all that was told: of each part the first that tells something. */
 static gboolean add_overview(Gathering *gathering, GError **error) {
   guint n = gathering->wish->limits.overview;
   gint64 span_ms = gathering->end_ms - gathering->start_ms;
   for (guint i = 0; i < n; i++) {
     gint64 at_ms = gathering->start_ms + span_ms / n * i;
-    g_autoptr(GPtrArray) captions =
-        mnk_store_captions(gathering->store, gathering->wish->stream, at_ms, -1, 1, error);
+    g_autoptr(GPtrArray) captions = mnk_store_captions(gathering->store, gathering->wish->stream,
+                                                       at_ms, -1, OVERVIEW_TRIES, error);
     if (!captions)
       return FALSE;
-    MnkGatheredCaption *gathered =
-        captions->len > 0 ? add(gathering, gathering->out->captions, captions->pdata[0]) : NULL;
+    MnkGatheredCaption *gathered = NULL;
+    for (guint k = 0; k < captions->len && !gathered; k++)
+      gathered = add(gathering, gathering->out->captions, captions->pdata[k]);
     gathering->out->past |= gathered && !gathered->recent;
   }
   return TRUE;
