@@ -3,6 +3,8 @@
 #include "local/local.h"
 #include "stream/stream.h"
 
+#include <stdlib.h>
+
 typedef enum { KIND_PERCEPTION, KIND_MODEL, KIND_PROBE } Kind;
 
 static gboolean refuse(GError **error) {
@@ -48,6 +50,8 @@ static gboolean run_worker(const MnkSettings *settings, char **rest, GError **er
     g_propagate_error(error, g_steal_pointer(&fault));
     return FALSE;
   }
+  if (status != 0 && kind == KIND_PROBE)
+    exit(status); /* it has said why, and its last line is what is told */
   if (status == 0)
     return TRUE;
   g_set_error(error, MNK_ERROR, MNK_ERROR_WORKER, "the worker ended with status %d", status);
