@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const gint64 SEEN_EVERY_US = G_USEC_PER_SEC / 5;
+static const gint64 KEEP_EVERY_MS = 2000;
 
 typedef struct {
   MnkEntryFunc func;
@@ -81,8 +82,19 @@ static gboolean seen_is_due(gpointer user) {
 
 /* ---- events of the stream ---- */
 
+/* What is remembered is kept to be shown, too: it is what answers rest on. */
+static void keep_frame(MnkEntry *entry, gint64 pts_ms, GBytes *jpeg, gboolean cut) {
+  gboolean first = entry->kept_ms < 0 || pts_ms < entry->kept_ms;
+  if (!first && !cut && pts_ms - entry->kept_ms < KEEP_EVERY_MS)
+    return;
+  entry->kept_ms = pts_ms;
+  mnk_store_put_picture(entry->api->store, entry->id, pts_ms, jpeg);
+}
+
 static void on_frame(gint64 pts_ms, GBytes *jpeg, float importance, gboolean cut, gpointer user) {
-  mnk_local_frame(((MnkEntry *)user)->memory, jpeg, pts_ms, importance, cut);
+  MnkEntry *entry = user;
+  mnk_local_frame(entry->memory, jpeg, pts_ms, importance, cut);
+  keep_frame(entry, pts_ms, jpeg, cut);
 }
 
 static void on_observation(const MnkObservation *obs, gpointer user) {
@@ -377,7 +389,7 @@ MnkEntry *mnk_entry_new(MnkApi *api, const char *id, MnkSpec *spec, const MnkSet
   entry->hub = mnk_hub_new(api->store, id);
   entry->viewers = mnk_viewers_new(entry);
   entry->created_us = mnk_clock_wall_us(mnk_clock_system());
-  entry->duration_ms = entry->clock_ms = -1;
+  entry->duration_ms = entry->clock_ms = entry->kept_ms = -1;
   return entry;
 }
 

@@ -72,6 +72,7 @@ struct _MnkEntry {
   MnkKey *key;            /* who pays, owned; NULL: the operator */
   MnkStream *stream;      /* NULL before its row was read and after its end */
   MnkLocalStream *memory; /* borrowed while it runs; NULL: none */
+  gint64 kept_ms;         /* time of the newest frame that was kept for it; < 0: none */
   MnkHub *hub;
   MnkViewers *viewers;
   GPtrArray *watches; /* standing questions, see watches.c; NULL: none */

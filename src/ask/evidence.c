@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-enum { STRETCH_CAPTIONS = 16, STRETCH_PICTURES = 64 };
+/* A stretch of one frame may have its picture kept from so long before or after. */
+enum { STRETCH_CAPTIONS = 16, STRETCH_PICTURES = 64, PICTURE_REACH_MS = 2000 };
 
 MnkAnswerEvidence *mnk_evidence_new(gint64 start_ms, gint64 end_ms, double score, const char *why) {
   MnkAnswerEvidence *evidence = g_new0(MnkAnswerEvidence, 1);
@@ -129,8 +130,9 @@ static void join_caption(MnkAnswerEvidence *evidence, MnkStore *store, const cha
 
 /* The one nearest to the middle. */
 static void join_picture(MnkAnswerEvidence *evidence, MnkStore *store, const char *stream) {
-  g_autoptr(GArray) times = mnk_store_pictures(store, stream, evidence->start_ms,
-                                               evidence->end_ms + 1, STRETCH_PICTURES, NULL);
+  g_autoptr(GArray) times =
+      mnk_store_pictures(store, stream, MAX(evidence->start_ms - PICTURE_REACH_MS, 0),
+                         evidence->end_ms + PICTURE_REACH_MS + 1, STRETCH_PICTURES, NULL);
   gint64 middle_ms = evidence->start_ms + (evidence->end_ms - evidence->start_ms) / 2;
   for (guint i = 0; times && i < times->len; i++) {
     gint64 pts_ms = g_array_index(times, gint64, i);
