@@ -8,7 +8,8 @@ int main(void) {
   struct mtmd_context_params tower = mtmd_context_params_default();
   tower.cb_eval = NULL;
   tower.image_max_tokens = 64;
-  struct mtmd_input_text text = {.text = "x", .text_len = 1, .add_special = false, .parse_special = true};
+  struct mtmd_input_text text = {
+      .text = "x", .text_len = 1, .add_special = false, .parse_special = true};
   struct llama_context_params context = llama_context_default_params();
   context.kv_unified = true;
   context.swa_full = true;

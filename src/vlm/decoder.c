@@ -266,3 +266,8 @@ guint64 mnk_vlm_evaluated(MnkVlm *vlm) {
   g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vlm->decoder->seen_mutex);
   return vlm->decoder->evaluated;
 }
+
+guint64 mnk_vlm_given_up(MnkVlm *vlm) {
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vlm->decoder->seen_mutex);
+  return vlm->decoder->given_up;
+}

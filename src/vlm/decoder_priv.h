@@ -122,7 +122,7 @@ struct _MnkVlmDecoder {
 
   GMutex seen_mutex; /* for tests */
   float *seen;       /* scores after the last prompt */
-  guint64 evaluated;
+  guint64 evaluated, given_up;
 };
 
 /* ---- steps.c ---- */

@@ -68,6 +68,10 @@ static int decode(MnkVlmDecoder *decoder, struct llama_batch batch, char **why) 
   mnk_vlm_log_capture();
   int rc = llama_decode(decoder->context, batch);
   *why = mnk_vlm_log_captured();
+  if (rc == ABORTED) {
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&decoder->seen_mutex);
+    decoder->given_up++;
+  }
   return rc;
 }
 

@@ -282,7 +282,7 @@ static gboolean encode_chunk(MnkVlmTower *tower, const mtmd_input_chunk *chunk, 
   int rc = mtmd_encode_chunk(tower->context, chunk);
   g_autofree char *why = mnk_vlm_log_captured();
   tower->cancel = NULL;
-  if (tower->stopped || (cancel && g_atomic_int_get(cancel))) {
+  if (tower->stopped) {
     g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CANCELLED,
                         "the picture is not wanted any more");
     return FALSE;

@@ -9,5 +9,7 @@
 float *mnk_vlm_last_logits(MnkVlm *vlm, guint *n);
 /* Tokens of the prompts that were evaluated so far, those from the cache left out. */
 guint64 mnk_vlm_evaluated(MnkVlm *vlm);
+/* How often it gave up half-way what it computed. */
+guint64 mnk_vlm_given_up(MnkVlm *vlm);
 
 #endif

@@ -11,7 +11,7 @@ static MnkVlm *load_with(const char *family, guint context, guint sequences) {
   tiny_pair(&pair, family);
   pair.config.context = context;
   pair.config.sequences = sequences;
-  pair.config.micro_batch = 16;
+  pair.config.micro_batch = 8;
   pair.config.logits_all = TRUE;
   g_autoptr(GError) error = NULL;
   MnkVlm *vlm = mnk_vlm_load(&pair.config, &error);
@@ -50,7 +50,8 @@ struct _Asked {
   GError *error;
   guint place; /* the how manieth to be done, from 1; 0: not yet */
   guint n_pieces;
-  void (*on_piece)(Asked *asked); /* called once, with the first piece */
+  void (*on_piece)(Asked *asked);
+  void (*on_done)(Asked *asked);
   gpointer user;
 };
 
@@ -59,12 +60,15 @@ static void on_piece(const char *text, gpointer user) {
   g_assert_true(g_utf8_validate(text, -1, NULL));
   g_assert_cmpuint(asked->place, ==, 0);
   g_string_append(asked->pieces, text);
-  if (asked->n_pieces++ == 0 && asked->on_piece)
+  asked->n_pieces++;
+  if (asked->on_piece)
     asked->on_piece(asked);
 }
 
 static void on_done(const MnkVlmAnswer *answer, const GError *error, gpointer user) {
   Asked *asked = user;
+  if (asked->on_done)
+    asked->on_done(asked);
   g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&asked->board->mutex);
   g_assert_true((answer == NULL) == (error != NULL));
   g_assert_cmpuint(asked->place, ==, 0);
@@ -239,7 +243,7 @@ static void test_choices(void) {
 
 /* ---- Cancelled ---- */
 
-static void cancel_itself(Asked *asked) {
+static void cancel_its_user(Asked *asked) {
   mnk_vlm_cancel(asked->user);
 }
 
@@ -249,7 +253,7 @@ static void test_cancel(void) {
   g_autofree char *text = NULL;
   MnkVlmRequest request = caption_of(parts, &text, 1, 10);
   Board board = {0};
-  Asked first = {.on_piece = cancel_itself}, second = {0}, late = {0};
+  Asked first = {.on_piece = cancel_its_user}, second = {0}, late = {0};
   /* the second is cancelled by the first one's first word, and waits behind it */
   request.tokens_max = 100;
   static const char *const never[] = {"\x01", NULL};
@@ -306,7 +310,8 @@ typedef struct {
 
 static void ask_now(Asked *asked) {
   Interruption *interruption = asked->user;
-  submit(asked->board, interruption->question, interruption->vlm, interruption->request);
+  if (asked->n_pieces == 1)
+    submit(asked->board, interruption->question, interruption->vlm, interruption->request);
 }
 
 /* A question comes with the first word of a caption: it is answered first, and the caption goes on
@@ -340,6 +345,71 @@ static void test_interrupted(gconstpointer data) {
   g_assert_cmpstr(asked.pieces->str, ==, expected);
   asked_clear(&asked);
   asked_clear(&asked_question);
+}
+
+typedef struct {
+  Asked *cancelled;
+  guint piece;
+  Interruption interruption;
+} Trap;
+
+static void cancel_other(Asked *asked) {
+  Trap *trap = asked->user;
+  if (asked->n_pieces == trap->piece)
+    mnk_vlm_cancel(trap->cancelled->job);
+}
+
+/* Called when the decoder has chosen what to go on with: what it begins is given up at once. */
+static void ask_on_done(Asked *asked) {
+  Interruption *interruption = asked->user;
+  submit(asked->board, interruption->question, interruption->vlm, interruption->request);
+}
+
+/* The prompt of a caption is given up at each of its chunks in turn, also in the midst of a frame
+ * whose tokens share their time; what comes of it is what it has alone. */
+static void test_given_up(gconstpointer data) {
+  enum { CHUNKS = 10 };
+  static const char *const choices[] = {"a", "b", "c", NULL};
+  g_autoptr(MnkVlm) vlm = load_with(data, 1024, 4);
+  g_autoptr(MnkTokens) red = look(vlm, 0xdc1414);
+  MnkVlmPart parts[3], others[3][2];
+  char *texts[4];
+  MnkVlmRequest caption = caption_of(parts, &texts[0], 1, 4);
+  parts[2] = (MnkVlmPart){.kind = MNK_VLM_TOKENS, .tokens = red};
+  caption.n_parts = 3;
+  caption.choices = choices;
+  MnkVlmRequest talk = caption_of(others[0], &texts[1], 2, 2);
+  talk.tokens_max = 40;
+  MnkVlmRequest cancelled = caption_of(others[1], &texts[2], 3, 2);
+  cancelled.tokens_max = 200;
+  MnkVlmRequest question = caption_of(others[2], &texts[3], 4, 2);
+  question.priority = MNK_VLM_QUESTION;
+  question.tokens_max = 2;
+  MnkVlmAnswer expected = {0};
+  g_assert_true(tiny_ask(vlm, &caption, &expected, NULL));
+  for (guint piece = 1; piece <= CHUNKS; piece++) {
+    Board board = {0};
+    Asked asked = {0}, asked_question = {0}, gone = {.on_done = ask_on_done};
+    Trap trap = {&gone, piece, {vlm, &asked_question, &question}};
+    Asked talker = {.on_piece = cancel_other, .user = &trap};
+    gone.user = &trap.interruption;
+    submit(&board, &gone, vlm, &cancelled);
+    submit(&board, &talker, vlm, &talk);
+    submit(&board, &asked, vlm, &caption);
+    wait_for(&board, 4);
+    g_assert_no_error(asked.error);
+    g_assert_no_error(asked_question.error);
+    for (guint i = 0; choices[i]; i++)
+      g_assert_cmpfloat_with_epsilon(asked.answer.choices[i], expected.choices[i], 1e-5);
+    asked_clear(&asked);
+    asked_clear(&asked_question);
+    asked_clear(&gone);
+    asked_clear(&talker);
+  }
+  g_assert_cmpuint(mnk_vlm_given_up(vlm), >=, CHUNKS / 2);
+  mnk_vlm_answer_clear(&expected);
+  for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+    g_free(texts[i]);
 }
 
 /* Questions at any moment of captions' prompts, in a context with room for few of them: whatever is
@@ -527,6 +597,9 @@ int main(int argc, char **argv) {
   g_test_add_func("/vlm/jobs/free-while-working", test_free_while_working);
   g_test_add_data_func("/vlm/jobs/interrupted", GUINT_TO_POINTER(4), test_interrupted);
   g_test_add_data_func("/vlm/jobs/interrupted-without-room", GUINT_TO_POINTER(1), test_interrupted);
+  g_test_add_data_func("/vlm/jobs/given-up/qwen25vl", "qwen25vl", test_given_up);
+  g_test_add_data_func("/vlm/jobs/given-up/smolvlm", "smolvlm", test_given_up);
+  g_test_add_data_func("/vlm/jobs/given-up/gemma3", "gemma3", test_given_up);
   g_test_add_data_func("/vlm/jobs/crowd/qwen25vl", "qwen25vl", test_crowd);
   g_test_add_data_func("/vlm/jobs/crowd/smolvlm", "smolvlm", test_crowd);
   g_test_add_data_func("/vlm/jobs/crowd/gemma3", "gemma3", test_crowd);
