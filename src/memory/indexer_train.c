@@ -200,7 +200,7 @@ static double log_sum(const double *values, const guint8 *which, guint n) {
   for (guint i = 0; i < n; i++)
     if (which == NULL || which[i])
       sum += exp(values[i] - largest);
-  return largest + log(sum);
+  return sum > 0 ? largest + log(sum) : -INFINITY;
 }
 
 /* -log of the share of the positive clusters in a softmax of scores / temperature, and kl times

@@ -33,9 +33,19 @@ static void put_recent(const MnkKeyframes *keyframes, MnkBytesWriter *writer) {
   }
 }
 
+/* So that out need not grow, and be copied, on the way. */
+static void reserve(GByteArray *out, gsize bytes) {
+  guint length = out->len;
+  if (bytes < G_MAXUINT - length) {
+    g_byte_array_set_size(out, length + (guint)bytes);
+    g_byte_array_set_size(out, length);
+  }
+}
+
 void mnk_keyframes_save(const MnkKeyframes *keyframes, GByteArray *out) {
   const MnkKeyframesConfig *config = &keyframes->config;
   MnkBytesWriter writer;
+  reserve(out, mnk_keyframes_bytes(keyframes));
   mnk_bytes_begin(&writer, out, MAGIC, VERSION);
   mnk_bytes_put_u32(&writer, config->buffer_size);
   mnk_bytes_put_float(&writer, config->match_ratio);

@@ -8,6 +8,10 @@
  * being made and being multiplied. */
 enum { BLOCK_VALUES = 131072, BLOCK_KEYS = 64 };
 
+/* So many keys at a time, that their panels, they themselves and what is fetched ahead stay in the
+ * second-level cache. */
+enum { LOOK_PANELS = 2, LOOK_KEYS = LOOK_PANELS * MNK_PANEL };
+
 struct _MnkLateQuery {
   guint n, dim, block;
   float *rows;  /* n x dim, of length 1 */
@@ -18,17 +22,19 @@ struct _MnkLateQuery {
   MnkLateKind kind;
   guint width;
   MnkFastPair *pairs;  /* of rows */
-  MnkFastPair *panels; /* of a cluster's keys */
-  gsize panels_size;
+  MnkFastPair *panels; /* of some keys */
   gint32 *products;
   gsize products_size;
-  float *dither; /* of keys */
+  float *dither;       /* of keys */
+  const guint16 *next; /* keys that are looked at next */
+  gsize n_next;
 };
 
 static void prepare_fast(MnkLateQuery *late) {
   enum { FOR_QUERY = 1, FOR_KEYS = 2 };
   late->width = mnk_fast_width(late->dim);
   late->pairs = g_new(MnkFastPair, (gsize)late->n * late->width / 2);
+  late->panels = g_new(MnkFastPair, (gsize)LOOK_KEYS * late->width / 2);
   late->dither = g_new(float, late->width);
   mnk_fast_dither(FOR_QUERY, late->dim, late->width, late->dither);
   mnk_fast_query(late->rows, late->n, late->dim, late->dither, late->pairs);
@@ -98,75 +104,69 @@ static void best_in_float(MnkLateQuery *query, const guint16 *keys, const float 
     best[s] = largest(found + (gsize)s * n_keys, n_keys);
 }
 
+void mnk_late_expect(MnkLateQuery *query, const guint16 *keys, guint n_keys) {
+  query->next = keys;
+  query->n_next = (gsize)n_keys * query->dim;
+}
+
 /* ---- A first look in 16 bits ---- */
 
 static void look(MnkLateQuery *query, const guint16 *keys, const float *inverse_lengths,
                  guint n_keys) {
-  guint panels = mnk_fast_panels(n_keys);
-  gsize keys_size = (gsize)panels * MNK_PANEL * query->width / 2;
-  gsize size = (gsize)panels * MNK_PANEL * query->n;
-  if (keys_size > query->panels_size) {
-    query->panels = g_renew(MnkFastPair, query->panels, keys_size);
-    query->panels_size = keys_size;
+  gsize stride = (gsize)mnk_fast_panels(n_keys) * MNK_PANEL;
+  gsize share = query->n_next / (stride / LOOK_KEYS);
+  if (stride * query->n > query->products_size) {
+    query->products_size = stride * query->n;
+    query->products = g_renew(gint32, query->products, query->products_size);
   }
-  if (size > query->products_size) {
-    query->products = g_renew(gint32, query->products, size);
-    query->products_size = size;
+  MnkFastTask task = {.query = query->pairs,
+                      .panels = query->panels,
+                      .n = query->n,
+                      .n_panels = LOOK_PANELS,
+                      .width = query->width,
+                      .stride = stride,
+                      .ahead = query->next,
+                      .n_ahead = share};
+  for (guint at = 0; at < n_keys; at += LOOK_KEYS) {
+    mnk_fast_keys(keys + (gsize)at * query->dim, inverse_lengths + at,
+                  MIN(n_keys - at, (guint)LOOK_KEYS), query->dim, query->dither, query->panels);
+    mnk_fast_products(query->kind, &task, query->products + at);
+    task.ahead = task.ahead != NULL ? task.ahead + share : NULL;
   }
-  mnk_fast_keys(keys, inverse_lengths, n_keys, query->dim, query->dither, query->panels);
-  mnk_fast_products(query->kind, query->pairs, query->n, query->panels, panels, query->width,
-                    query->products);
 }
 
-static gint32 largest_product(const gint32 *products, guint n) {
-  gint32 most = products[0];
-  for (guint i = 1; i < n; i++)
-    most = products[i] > most ? products[i] : most;
-  return most;
+static float best_of(const MnkLateQuery *query, guint s, const guint16 *keys,
+                     const float *inverse_lengths, const guint16 *candidates, guint n) {
+  const float *row = query->rows + (gsize)s * query->dim;
+  float best = -INFINITY;
+  for (guint i = 0; i < n; i++) {
+    const guint16 *key = keys + (gsize)candidates[i] * query->dim;
+    float cosine = mnk_fast_dot(key, row, query->dim) * inverse_lengths[candidates[i]];
+    best = MAX(best, cosine);
+  }
+  return best;
 }
 
-/* The least product that a key may have to be the best after all. */
-static gint32 least_of(const gint32 *products, guint n) {
-  static const gint32 MARGIN = (gint32)(MNK_FAST_MARGIN * MNK_FAST_ONE * MNK_FAST_ONE);
-  return largest_product(products, n) - MARGIN;
-}
-
-static guint count_from(const gint32 *products, guint n, gint32 least) {
-  guint count = 0;
-  for (guint i = 0; i < n; i++)
-    count += products[i] >= least;
-  return count;
-}
-
-/* Where so many keys may be the best, all are computed at once instead. */
+/* Where so many keys of a cluster may be the best, all are computed at once instead. */
 enum { CANDIDATES = 4 }; /* per query row */
 
 void mnk_late_best(MnkLateQuery *query, const guint16 *keys, const float *inverse_lengths,
                    guint n_keys, float *best) {
+  g_assert(n_keys <= MNK_TOKENS_MAX);
   if (query->kind == MNK_LATE_PLAIN) {
     best_in_float(query, keys, inverse_lengths, n_keys, best);
     return;
   }
+  guint16 candidates[MNK_TOKENS_MAX];
+  guint stride = mnk_fast_panels(n_keys) * MNK_PANEL, sum = 0;
   look(query, keys, inverse_lengths, n_keys);
-  guint stride = mnk_fast_panels(n_keys) * MNK_PANEL, candidates = 0;
   for (guint s = 0; s < query->n; s++) {
-    const gint32 *products = query->products + (gsize)s * stride;
-    candidates += count_from(products, n_keys, least_of(products, n_keys));
-  }
-  if (candidates > CANDIDATES * query->n) {
-    best_in_float(query, keys, inverse_lengths, n_keys, best);
-    return;
-  }
-  for (guint s = 0; s < query->n; s++) {
-    const gint32 *products = query->products + (gsize)s * stride;
-    gint32 least = least_of(products, n_keys);
-    best[s] = -INFINITY;
-    for (guint i = 0; i < n_keys; i++) {
-      if (products[i] < least)
-        continue;
-      const guint16 *key = keys + (gsize)i * query->dim;
-      float row = mnk_fast_dot(key, query->rows + (gsize)s * query->dim, query->dim);
-      best[s] = MAX(best[s], row * inverse_lengths[i]);
+    guint n = mnk_fast_candidates(query->products + (gsize)s * stride, n_keys, candidates);
+    sum += n;
+    if (sum > CANDIDATES * query->n) {
+      best_in_float(query, keys, inverse_lengths, n_keys, best);
+      return;
     }
+    best[s] = best_of(query, s, keys, inverse_lengths, candidates, n);
   }
 }

@@ -88,13 +88,16 @@ MNK_AVX2 static inline void turn(__m256i rows[ROWS]) {
   }
 }
 
-/* Eight keys into one half of a panel. */
-MNK_AVX2 static void fill_half(const guint16 *const keys[ROWS], const float scales[ROWS], guint dim,
-                               const float *dither, MnkFastPair *panel) {
+/* Eight keys into one half of a panel. ahead: where, from each, the memory is that is wanted next:
+ * the keys come from far away, and are too short for the CPU to foresee. */
+MNK_AVX2 static void fill_half(const guint16 *const keys[ROWS], gsize ahead,
+                               const float scales[ROWS], guint dim, const float *dither,
+                               MnkFastPair *panel) {
   for (guint at = 0; at < dim; at += MNK_FAST_CHUNK) {
     __m256i rows[ROWS];
     for (guint i = 0; i < ROWS; i++) {
       const guint16 *halves = keys[i] + at;
+      _mm_prefetch((const char *)(halves + ahead), _MM_HINT_T1);
       guint16 last[MNK_FAST_CHUNK] = {0};
       if (dim - at < MNK_FAST_CHUNK) {
         memcpy(last, halves, (dim - at) * sizeof *halves);
@@ -120,7 +123,8 @@ void mnk_fast_keys(const guint16 *keys, const float *inverse_lengths, guint n_ke
       scales[i] = inverse_lengths[key] * MNK_FAST_ONE;
     }
     MnkFastPair *panel = panels + (gsize)(at / MNK_PANEL) * MNK_PANEL * (width / 2);
-    fill_half(rows, scales, dim, dither, panel + at % MNK_PANEL);
+    gsize ahead = at + 2 * ROWS <= n_keys ? (gsize)ROWS * dim : 0;
+    fill_half(rows, ahead, scales, dim, dither, panel + at % MNK_PANEL);
   }
 }
 
@@ -128,14 +132,19 @@ void mnk_fast_keys(const guint16 *keys, const float *inverse_lengths, guint n_ke
 
 enum { QUERIES_VNNI = 8, QUERIES_AVX2 = 4 };
 
-/* Eight query rows with two panels. */
+/* A line of the cache is fetched with each pair of dimensions. */
+enum { LINE = 64 / sizeof(guint16) };
+
+/* Eight query rows with two panels. ahead: pairs * LINE numbers, or NULL. */
 MNK_VNNI static void products_vnni(const MnkFastPair *const *query, const MnkFastPair *panels,
-                                   guint pairs, gint32 *const *out) {
+                                   guint pairs, const guint16 *ahead, gint32 *const *out) {
   const MnkFastPair *second = panels + (gsize)pairs * MNK_PANEL;
   __m512i sums[QUERIES_VNNI][2];
   for (guint i = 0; i < QUERIES_VNNI; i++)
     sums[i][0] = sums[i][1] = _mm512_setzero_si512();
   for (guint pair = 0; pair < pairs; pair++) {
+    if (ahead != NULL)
+      _mm_prefetch((const char *)(ahead + (gsize)pair * LINE), _MM_HINT_T1);
     __m512i a = _mm512_loadu_si512(panels + (gsize)pair * MNK_PANEL);
     __m512i b = _mm512_loadu_si512(second + (gsize)pair * MNK_PANEL);
     for (guint i = 0; i < QUERIES_VNNI; i++) {
@@ -152,11 +161,13 @@ MNK_VNNI static void products_vnni(const MnkFastPair *const *query, const MnkFas
 
 /* Four query rows with one panel. */
 MNK_AVX2 static void products_avx2(const MnkFastPair *const *query, const MnkFastPair *panel,
-                                   guint pairs, gint32 *const *out) {
+                                   guint pairs, const guint16 *ahead, gint32 *const *out) {
   __m256i sums[QUERIES_AVX2][2];
   for (guint i = 0; i < QUERIES_AVX2; i++)
     sums[i][0] = sums[i][1] = _mm256_setzero_si256();
   for (guint pair = 0; pair < pairs; pair++) {
+    if (ahead != NULL)
+      _mm_prefetch((const char *)(ahead + (gsize)pair * LINE), _MM_HINT_T1);
     const __m256i *keys = (const __m256i *)(const void *)(panel + (gsize)pair * MNK_PANEL);
     __m256i a = _mm256_loadu_si256(keys), b = _mm256_loadu_si256(keys + 1);
     for (guint i = 0; i < QUERIES_AVX2; i++) {
@@ -171,26 +182,56 @@ MNK_AVX2 static void products_avx2(const MnkFastPair *const *query, const MnkFas
   }
 }
 
-void mnk_fast_products(MnkLateKind kind, const MnkFastPair *query, guint n,
-                       const MnkFastPair *panels, guint n_panels, guint width, gint32 *out) {
+void mnk_fast_products(MnkLateKind kind, const MnkFastTask *task, gint32 *out) {
   guint queries = kind == MNK_LATE_VNNI ? QUERIES_VNNI : QUERIES_AVX2;
-  guint step = kind == MNK_LATE_VNNI ? 2 : 1, pairs = width / 2, stride = n_panels * MNK_PANEL;
-  for (guint panel = 0; panel < n_panels; panel += step) {
-    const MnkFastPair *keys = panels + (gsize)panel * MNK_PANEL * pairs;
-    for (guint at = 0; at < n; at += queries) {
+  guint step = kind == MNK_LATE_VNNI ? 2 : 1, pairs = task->width / 2;
+  gsize fetched = 0;
+  for (guint panel = 0; panel < task->n_panels; panel += step) {
+    const MnkFastPair *keys = task->panels + (gsize)panel * MNK_PANEL * pairs;
+    for (guint at = 0; at < task->n; at += queries) {
       const MnkFastPair *rows[QUERIES_VNNI];
       gint32 *to[QUERIES_VNNI];
       for (guint i = 0; i < queries; i++) {
-        guint row = MIN(at + i, n - 1); /* the last one again, where there are no more */
-        rows[i] = query + (gsize)row * pairs;
-        to[i] = out + (gsize)row * stride + (gsize)panel * MNK_PANEL;
+        guint row = MIN(at + i, task->n - 1); /* the last one again, where there are no more */
+        rows[i] = task->query + (gsize)row * pairs;
+        to[i] = out + row * task->stride + (gsize)panel * MNK_PANEL;
       }
+      gboolean fetch = fetched + (gsize)pairs * LINE <= task->n_ahead;
+      const guint16 *ahead = fetch ? task->ahead + fetched : NULL;
+      fetched += (gsize)pairs * LINE;
       if (kind == MNK_LATE_VNNI)
-        products_vnni(rows, keys, pairs, to);
+        products_vnni(rows, keys, pairs, ahead, to);
       else
-        products_avx2(rows, keys, pairs, to);
+        products_avx2(rows, keys, pairs, ahead, to);
     }
   }
+}
+
+/* ---- The few that may be the best ---- */
+
+MNK_AVX2 static gint32 largest_of(const gint32 *products, guint n) {
+  gint32 most = products[0];
+  for (guint i = 1; i < n; i++)
+    most = products[i] > most ? products[i] : most;
+  return most;
+}
+
+MNK_AVX2 guint mnk_fast_candidates(const gint32 *products, guint n, guint16 *out) {
+  enum { LANES = 8 };
+  static const gint32 MARGIN = (gint32)(MNK_FAST_MARGIN * MNK_FAST_ONE * MNK_FAST_ONE);
+  gint32 below = largest_of(products, n) - MARGIN - 1;
+  __m256i limit = _mm256_set1_epi32(below);
+  guint found = 0, i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    __m256i some = _mm256_loadu_si256((const __m256i *)(const void *)(products + i));
+    guint mask = (guint)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(some, limit)));
+    for (; mask != 0; mask &= mask - 1)
+      out[found++] = (guint16)(i + (guint)__builtin_ctz(mask));
+  }
+  for (; i < n; i++)
+    if (products[i] > below)
+      out[found++] = (guint16)i;
+  return found;
 }
 
 /* ---- One product, exactly ---- */
@@ -230,8 +271,11 @@ void mnk_fast_keys(const guint16 *keys, const float *inverse_lengths, guint n_ke
   g_assert_not_reached();
 }
 
-void mnk_fast_products(MnkLateKind kind, const MnkFastPair *query, guint n,
-                       const MnkFastPair *panels, guint n_panels, guint width, gint32 *out) {
+void mnk_fast_products(MnkLateKind kind, const MnkFastTask *task, gint32 *out) {
+  g_assert_not_reached();
+}
+
+guint mnk_fast_candidates(const gint32 *products, guint n, guint16 *out) {
   g_assert_not_reached();
 }
 

@@ -30,9 +30,21 @@ void mnk_fast_query(const float *rows, guint n, guint dim, const float *dither, 
 guint mnk_fast_panels(guint n_keys);
 void mnk_fast_keys(const guint16 *keys, const float *inverse_lengths, guint n_keys, guint dim,
                    const float *dither, MnkFastPair *panels);
-/* out: n x (16 * panels) products. */
-void mnk_fast_products(MnkLateKind kind, const MnkFastPair *query, guint n,
-                       const MnkFastPair *panels, guint n_panels, guint width, gint32 *out);
+typedef struct {
+  const MnkFastPair *query; /* n rows */
+  const MnkFastPair *panels;
+  guint n, n_panels, width;
+  gsize stride; /* of out, at least 16 * n_panels */
+  /* What is read next: fetched from memory meanwhile. */
+  const guint16 *ahead;
+  gsize n_ahead;
+} MnkFastTask;
+/* out: n x (16 * n_panels) products, rows stride apart. */
+void mnk_fast_products(MnkLateKind kind, const MnkFastTask *task, gint32 *out);
+/* Indices of the products within MNK_FAST_MARGIN of the largest of n, which may be the best after
+ * all. Returns how many; out: room for n. */
+guint mnk_fast_candidates(const gint32 *products, guint n, guint16 *out);
+/* In float32. */
 float mnk_fast_dot(const guint16 *key, const float *row, guint dim);
 
 #endif

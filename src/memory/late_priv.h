@@ -23,6 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkLateQuery, mnk_late_query_free)
 /* out: (query rows) x n_keys cosines. keys: n_keys x dim; inverse_lengths: of each. */
 void mnk_late_cosines(MnkLateQuery *query, const guint16 *keys, const float *inverse_lengths,
                       guint n_keys, float *out);
+/* The keys that mnk_late_best will be asked about after the next time: they are brought near while
+ * the next one computes. NULL: none. */
+void mnk_late_expect(MnkLateQuery *query, const guint16 *keys, guint n_keys);
 /* best: for each query row the largest of its cosines with the keys. */
 void mnk_late_best(MnkLateQuery *query, const guint16 *keys, const float *inverse_lengths,
                    guint n_keys, float *best);

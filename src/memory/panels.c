@@ -1,5 +1,6 @@
 #include "memory/late_priv.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Sixteen numbers side by side: one register of AVX-512, two of AVX2, four of SSE. */
@@ -28,6 +29,9 @@ void mnk_panels_fill(const float *keys, guint n, guint dim, float *panels) {
 static inline __attribute__((always_inline)) void
 best_of_rows(const float *panels, guint n, guint dim, const float *const *rows, float *best) {
   float most[ROWS][MNK_PANEL];
+  for (guint r = 0; r < ROWS; r++)
+    for (guint lane = 0; lane < MNK_PANEL; lane++)
+      most[r][lane] = -INFINITY;
   for (guint panel = 0; panel < panels_of(n); panel++) {
     const float *keys = panels + (gsize)panel * MNK_PANEL * dim;
     Lanes sums[ROWS] = {0};
@@ -38,7 +42,7 @@ best_of_rows(const float *panels, guint n, guint dim, const float *const *rows, 
     }
     for (guint r = 0; r < ROWS; r++)
       for (guint lane = 0; lane < MNK_PANEL; lane++)
-        most[r][lane] = panel == 0 || sums[r][lane] > most[r][lane] ? sums[r][lane] : most[r][lane];
+        most[r][lane] = sums[r][lane] > most[r][lane] ? sums[r][lane] : most[r][lane];
   }
   for (guint r = 0; r < ROWS; r++) {
     best[r] = most[r][0];

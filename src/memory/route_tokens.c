@@ -5,6 +5,15 @@
 
 #include <math.h>
 
+/* The next cluster after one that is wanted; NULL: none. */
+static const MnkClusterState *next_wanted(const MnkKeyframes *keyframes, const guint8 *wanted,
+                                          guint after) {
+  for (guint i = after + 1; i < mnk_keyframes_count(keyframes); i++)
+    if (wanted[i])
+      return mnk_keyframes_cluster(keyframes, i);
+  return NULL;
+}
+
 void mnk_route_fine(MnkKeyframes *keyframes, const guint8 *wanted, const float *query, guint n,
                     float *out) {
   g_autoptr(MnkLateQuery) late = mnk_late_query_new(query, n, keyframes->dim, mnk_late_kind());
@@ -14,6 +23,11 @@ void mnk_route_fine(MnkKeyframes *keyframes, const guint8 *wanted, const float *
     out[i] = -INFINITY;
     if (!wanted[i])
       continue;
+    const MnkClusterState *next = next_wanted(keyframes, wanted, i);
+    if (next != NULL)
+      mnk_late_expect(late, mnk_tokens_rows(next->merged), next->n);
+    else
+      mnk_late_expect(late, NULL, 0);
     mnk_late_best(late, mnk_tokens_rows(cluster->merged), cluster->inverse_lengths, cluster->n,
                   best);
     double sum = 0;
