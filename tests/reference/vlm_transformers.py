@@ -58,7 +58,8 @@ def text_config(gguf):
     return {
         "hidden_size": width, "num_hidden_layers": get("block_count"), "num_attention_heads": heads,
         "num_key_value_heads": get("attention.head_count_kv"), "intermediate_size": get("feed_forward_length"),
-        "vocab_size": len(gguf.metadata["tokenizer.ggml.tokens"]), "rms_norm_eps": get("attention.layer_norm_rms_epsilon"),
+        "vocab_size": len(gguf.metadata["tokenizer.ggml.tokens"]),
+        "rms_norm_eps": get("attention.layer_norm_rms_epsilon"),
         "head_dim": get("attention.key_length") or width // heads, "tie_word_embeddings": True,
         "max_position_embeddings": get("context_length"), "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
         "rope_parameters": {"rope_type": "default", "rope_theta": get("rope.freq_base")}}
@@ -75,8 +76,8 @@ def tower_config(gguf):
 
 def siglip_weights(gguf, prefix):
     found = layers(gguf, "v.blk.", prefix + "encoder.layers.", SIGLIP_NAMES)
-    for name, there in (("patch_embd", "embeddings.patch_embedding"), ("position_embd", "embeddings.position_embedding"),
-                        ("post_ln", "post_layernorm")):
+    for name, there in (("patch_embd", "embeddings.patch_embedding"),
+                        ("position_embd", "embeddings.position_embedding"), ("post_ln", "post_layernorm")):
         for part, value in gguf.at(f"v.{name}.").items():
             found[f"{prefix}{there}.{part}"] = value
     return found
@@ -127,8 +128,9 @@ def smolvlm(model, mmproj):
         text_config={"model_type": "llama", **text_config(model)}, vision_config=tower_config(mmproj),
         scale_factor=scale, tie_word_embeddings=True, image_token_id=tokens.index("<image>"))
     weights = text_weights(model, "model.text_model.", TEXT_NAMES)
-    for name, heads in (("q", config.text_config.num_attention_heads), ("k", config.text_config.num_key_value_heads)):
-        for index in range(config.text_config.num_hidden_layers):
+    text = config.text_config
+    for name, heads in (("q", text.num_attention_heads), ("k", text.num_key_value_heads)):
+        for index in range(text.num_hidden_layers):
             key = f"model.text_model.layers.{index}.self_attn.{name}_proj.weight"
             weights[key] = half_by_half(weights[key], heads)
     weights |= siglip_weights(mmproj, "model.vision_model.")
@@ -141,7 +143,8 @@ def gemma(model, mmproj):
     text["rope_parameters"] = {
         "full_attention": text["rope_parameters"],
         "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
-    text |= {"query_pre_attn_scalar": text["head_dim"], "sliding_window": model.metadata["gemma3.attention.sliding_window"]}
+    text["query_pre_attn_scalar"] = text["head_dim"]
+    text["sliding_window"] = model.metadata["gemma3.attention.sliding_window"]
     vision = tower_config(mmproj)
     side = vision["image_size"] // vision["patch_size"] // mmproj.metadata["clip.vision.projector.scale_factor"]
     config = transformers.Gemma3Config(
@@ -179,7 +182,8 @@ def smolvlm_pixels(mmproj, rgb):
     return {"pixel_values": plain_pixels(mmproj, rgb)["pixel_values"][None]}
 
 
-FAMILIES = {"qwen2.5vl_merger": (qwen, qwen_pixels), "idefics3": (smolvlm, smolvlm_pixels), "gemma3": (gemma, plain_pixels)}
+FAMILIES = {"qwen2.5vl_merger": (qwen, qwen_pixels), "idefics3": (smolvlm, smolvlm_pixels),
+            "gemma3": (gemma, plain_pixels)}
 
 
 def image_token(config):
