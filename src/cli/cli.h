@@ -36,7 +36,7 @@ struct _MnkInvocation {
 gboolean mnk_cli_load(const MnkInvocation *invocation, MnkSettings **settings, char ***rest,
                       GError **error);
 
-extern const MnkCommand mnk_command_caption, mnk_command_serve, mnk_command_send,
+extern const MnkCommand mnk_command_caption, mnk_command_ask, mnk_command_serve, mnk_command_send,
     mnk_command_captions, mnk_command_search, mnk_command_keys, mnk_command_models,
     mnk_command_doctor, mnk_command_docs, mnk_command_worker, mnk_command_indexer;
 

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 static const MnkCommand *const COMMANDS[] = {
-    &mnk_command_caption, &mnk_command_serve,  &mnk_command_send,    &mnk_command_captions,
-    &mnk_command_search,  &mnk_command_keys,   &mnk_command_models,  &mnk_command_doctor,
-    &mnk_command_docs,    &mnk_command_worker, &mnk_command_indexer,
+    &mnk_command_caption,  &mnk_command_ask,    &mnk_command_serve,  &mnk_command_send,
+    &mnk_command_captions, &mnk_command_search, &mnk_command_keys,   &mnk_command_models,
+    &mnk_command_doctor,   &mnk_command_docs,   &mnk_command_worker, &mnk_command_indexer,
 };
 
 static const MnkCommand *find_command(const char *name) {
