@@ -50,8 +50,7 @@ static void add_pairs(GString *out, guint n_frames) {
   }
 }
 
-/* Without pairs the last frame is not held to come after the first: the reader of the answer says
- * so, should a model err. */
+/* Without pairs the last frame is not held to come after the first: see mnk_caption_order. */
 static void add_frames(GString *out, guint n_frames) {
   g_string_append(out, "frames ::= \"\\\"start_frame\\\":\" frame \",\\\"end_frame\\\":\" frame\n"
                        "frame ::= ");
@@ -86,6 +85,23 @@ char *mnk_caption_mend(const char *json) {
       end = brace;
   }
   return end != NULL ? g_strdup_printf("%.*s]}", (int)(end - json) + 1, json) : NULL;
+}
+
+void mnk_caption_order(char *json) {
+  static const char START[] = "\"start_frame\":", END[] = ",\"end_frame\":";
+  for (char *at = json; (at = strstr(at, START)) != NULL; at++) {
+    char *numbers = at + strlen(START), *middle = NULL, *end = NULL;
+    guint64 first = g_ascii_strtoull(numbers, &middle, 10);
+    if (!g_str_has_prefix(middle, END))
+      continue;
+    guint64 last = g_ascii_strtoull(middle + strlen(END), &end, 10);
+    if (first <= last)
+      continue;
+    /* the same digits, so that it takes the same room */
+    g_autofree char *swapped =
+        g_strdup_printf("%" G_GUINT64_FORMAT "%s%" G_GUINT64_FORMAT, last, END, first);
+    memcpy(numbers, swapped, MIN(strlen(swapped), (gsize)(end - numbers)));
+  }
 }
 
 /* ---- The memory ---- */

@@ -122,6 +122,8 @@ static void take_answer(MnkModelJob *job, const MnkVlmAnswer *answer) {
   gboolean cut = answer->finish == MNK_VLM_TOKENS_MAX;
   gboolean caption = job->type == MNK_MSG_CAPTION;
   out->text = cut && caption ? mnk_caption_mend(answer->text) : g_strdup(answer->text);
+  if (caption && out->text != NULL)
+    mnk_caption_order(out->text);
   out->finish = g_strdup(cut ? "length" : "stop");
   out->prompt_tokens = answer->prompt_tokens;
   out->visual_tokens = answer->visual_tokens;

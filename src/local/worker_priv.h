@@ -161,8 +161,10 @@ gboolean mnk_caption_think(MnkModelJob *job, GError **error);
 /* Closes a JSON text that was cut by the limit of tokens after its last whole event; caller frees.
  * NULL: there is none. Pure. */
 char *mnk_caption_mend(const char *json);
-/* The grammar of the events of a batch: numbers below n_frames, no event ends before it starts.
- * Pure; caller frees. */
+/* Turns round what a grammar of many frames lets pass: a last frame before the first. Pure. */
+void mnk_caption_order(char *json);
+/* The grammar of the events of a batch: numbers below n_frames; up to 96 frames no event ends
+ * before it starts. Pure; caller frees. */
 char *mnk_caption_grammar(guint n_frames);
 /* What a question is routed by: its words that carry meaning, when three of them are left. Pure;
  * caller frees. */

@@ -131,6 +131,23 @@ static void test_mend(void) {
   }
 }
 
+static void test_order(void) {
+  static const struct {
+    const char *json, *ordered;
+  } CASES[] = {
+      {"{\"start_frame\":120,\"end_frame\":5,\"text\":\"a\"}",
+       "{\"start_frame\":5,\"end_frame\":120,\"text\":\"a\"}"},
+      {"[{\"start_frame\":0,\"end_frame\":0},{\"start_frame\":2,\"end_frame\":1}]",
+       "[{\"start_frame\":0,\"end_frame\":0},{\"start_frame\":1,\"end_frame\":2}]"},
+      {"{\"start_frame\":7}", "{\"start_frame\":7}"},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
+    g_autofree char *json = g_strdup(CASES[i].json);
+    mnk_caption_order(json);
+    g_assert_cmpstr(json, ==, CASES[i].ordered);
+  }
+}
+
 /* The grammar's rule as a regular expression: alternatives of digits and classes. */
 static GRegex *rule_regex(const char *grammar, const char *name) {
   g_autofree char *start = g_strdup_printf("\n%s ::= ", name);
@@ -261,6 +278,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/local/messages/answer", test_answer);
   g_test_add_func("/local/messages/hostile", test_hostile_messages);
   g_test_add_func("/local/caption/mend", test_mend);
+  g_test_add_func("/local/caption/order", test_order);
   g_test_add_func("/local/caption/frame numbers", test_frame_numbers);
   g_test_add_func("/local/question/content", test_content);
   g_test_add_func("/local/tower/least", test_least);
