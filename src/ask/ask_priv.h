@@ -68,7 +68,7 @@ char *mnk_gathered_log(const MnkGathered *gathered);
 enum { MNK_EVIDENCE_CAPTIONS = 4, MNK_EVIDENCE_MAX = 32 };
 MnkAnswerEvidence *mnk_evidence_new(gint64 start_ms, gint64 end_ms, double score, const char *why);
 void mnk_evidence_free(MnkAnswerEvidence *evidence);
-MnkAnswerEvidence *mnk_evidence_of_caption(const MnkGatheredCaption *caption);
+MnkAnswerEvidence *mnk_evidence_of_caption(const MnkGatheredCaption *gathered);
 /* What a model was shown: the pictures with their captions, and the best hits. */
 void mnk_evidence_add_shown(GPtrArray *evidence, const MnkGathered *gathered);
 /* The best hits alone, at most max of them; what is there already is left out. */
