@@ -19,18 +19,21 @@ static MnkVlm *load_with(const char *family, guint context, guint sequences) {
   return vlm;
 }
 
-static MnkTokens *look(MnkVlm *vlm, guint32 rgb) {
-  enum { SIDE = 112 };
-  g_autofree guint8 *pixels = g_malloc(SIDE * SIDE * 3);
-  for (guint i = 0; i < SIDE * SIDE; i++)
+static MnkTokens *look_at(MnkVlm *vlm, guint32 rgb, int side) {
+  g_autofree guint8 *pixels = g_malloc((gsize)side * side * 3);
+  for (guint i = 0; i < (guint)(side * side); i++)
     for (guint c = 0; c < 3; c++)
       pixels[3 * i + c] = (guint8)(rgb >> (16 - 8 * c));
-  MnkFrame *frame = mnk_frame_new_rgb(pixels, SIDE, SIDE, SIDE * 3, 0);
+  MnkFrame *frame = mnk_frame_new_rgb(pixels, side, side, side * 3, 0);
   g_autoptr(GError) error = NULL;
   MnkTokens *tokens = mnk_vlm_encode(vlm, &frame, 1, NULL, &error);
   g_assert_no_error(error);
   mnk_frame_unref(frame);
   return tokens;
+}
+
+static MnkTokens *look(MnkVlm *vlm, guint32 rgb) {
+  return look_at(vlm, rgb, 112);
 }
 
 /* ---- Jobs whose events are kept ---- */
@@ -371,7 +374,7 @@ static void test_given_up(gconstpointer data) {
   enum { CHUNKS = 10 };
   static const char *const choices[] = {"a", "b", "c", NULL};
   g_autoptr(MnkVlm) vlm = load_with(data, 1024, 4);
-  g_autoptr(MnkTokens) red = look(vlm, 0xdc1414);
+  g_autoptr(MnkTokens) red = look_at(vlm, 0xdc1414, 224);
   MnkVlmPart parts[3], others[3][2];
   char *texts[4];
   MnkVlmRequest caption = caption_of(parts, &texts[0], 1, 4);
