@@ -156,6 +156,10 @@ void mnk_service_free(MnkService *service);
 void mnk_service_touch(MnkService *service);
 /* process.c: figures of this process into the metrics. */
 void mnk_process_metrics(void);
+/* A counter that something else counts, up to its total. */
+void mnk_raise_counter(const char *name, const char *help, const char *labels, double total);
+/* model_metrics.c: the local model's; NULL: none. */
+void mnk_model_metrics(const MnkLocal *local);
 
 /* ---- pages.c ---- */
 

@@ -35,6 +35,13 @@ static void set(const char *name, const char *help, double value) {
   mnk_metric_set(mnk_gauge(name, help, NULL), value);
 }
 
+void mnk_raise_counter(const char *name, const char *help, const char *labels, double total) {
+  MnkMetric *metric = mnk_counter(name, help, labels);
+  double more = total - mnk_metric_value(metric);
+  if (more > 0)
+    mnk_metric_add(metric, more);
+}
+
 void mnk_process_metrics(void) {
   g_autofree char *status = NULL;
   if (g_file_get_contents("/proc/self/status", &status, NULL, NULL)) {

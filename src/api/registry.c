@@ -1,4 +1,5 @@
 /* All streams of the server: those that run, and the last words on those that have ended. */
+#include "api/core_priv.h"
 #include "api/streams_priv.h"
 
 #include <stdlib.h>
@@ -78,28 +79,24 @@ static void add_counters(MnkStreamCounters *sum, const MnkStreamCounters *c) {
   sum->batches_stale += c->batches_stale, sum->fallbacks += c->fallbacks;
 }
 
-static void raise_counter(const char *name, const char *help, const char *labels, guint64 total) {
-  MnkMetric *metric = mnk_counter(name, help, labels);
-  double more = (double)total - mnk_metric_value(metric);
-  if (more > 0)
-    mnk_metric_add(metric, more);
-}
-
 static void write_frames(const MnkStreamCounters *sum) {
   static const char HELP[] = "Frames of all streams by what became of them.";
   static const char DROPS[] = "Frames dropped, by reason.";
-  raise_counter("frames_received_total", "Frames of all streams that came in.", NULL,
-                sum->received);
-  raise_counter("frames_total", HELP, "fate=\"encoded\"", sum->encoded);
-  raise_counter("frames_total", HELP, "fate=\"gated\"", sum->gated);
-  raise_counter("frames_total", HELP, "fate=\"late\"", sum->late);
-  raise_counter("frames_total", HELP, "fate=\"dropped\"", sum->dropped);
-  raise_counter("frames_dropped_total", DROPS, "reason=\"behind\"", sum->dropped_behind);
-  raise_counter("frames_dropped_total", DROPS, "reason=\"damaged\"", sum->dropped_damaged);
-  raise_counter("frames_dropped_total", DROPS, "reason=\"room\"", sum->dropped_room);
-  raise_counter("frames_dropped_total", DROPS, "reason=\"worker\"", sum->dropped_worker);
-  raise_counter("frames_refused_total", "Frames that were answered with an error.", NULL,
-                sum->refused);
+  mnk_raise_counter("frames_received_total", "Frames of all streams that came in.", NULL,
+                    (double)sum->received);
+  mnk_raise_counter("frames_total", HELP, "fate=\"encoded\"", (double)sum->encoded);
+  mnk_raise_counter("frames_total", HELP, "fate=\"gated\"", (double)sum->gated);
+  mnk_raise_counter("frames_total", HELP, "fate=\"late\"", (double)sum->late);
+  mnk_raise_counter("frames_total", HELP, "fate=\"dropped\"", (double)sum->dropped);
+  mnk_raise_counter("frames_dropped_total", DROPS, "reason=\"behind\"",
+                    (double)sum->dropped_behind);
+  mnk_raise_counter("frames_dropped_total", DROPS, "reason=\"damaged\"",
+                    (double)sum->dropped_damaged);
+  mnk_raise_counter("frames_dropped_total", DROPS, "reason=\"room\"", (double)sum->dropped_room);
+  mnk_raise_counter("frames_dropped_total", DROPS, "reason=\"worker\"",
+                    (double)sum->dropped_worker);
+  mnk_raise_counter("frames_refused_total", "Frames that were answered with an error.", NULL,
+                    (double)sum->refused);
 }
 
 void mnk_registry_write_metrics(MnkRegistry *registry) {
@@ -117,12 +114,14 @@ void mnk_registry_write_metrics(MnkRegistry *registry) {
     viewers += mnk_viewers_count(entry->viewers);
   }
   write_frames(&sum);
-  raise_counter("captions_total", "Captions of all streams.", NULL, sum.captions);
-  raise_counter("gaps_total", "Intervals that were not seen.", NULL, sum.gaps);
-  raise_counter("batches_total", "Batches that were given to a language model.", NULL, sum.batches);
-  raise_counter("batches_stale_total", "Of these, ones that were too late.", NULL,
-                sum.batches_stale);
-  raise_counter("fallbacks_total", "Batches that the template told instead.", NULL, sum.fallbacks);
+  mnk_raise_counter("captions_total", "Captions of all streams.", NULL, (double)sum.captions);
+  mnk_raise_counter("gaps_total", "Intervals that were not seen.", NULL, (double)sum.gaps);
+  mnk_raise_counter("batches_total", "Batches that were given to a language model.", NULL,
+                    (double)sum.batches);
+  mnk_raise_counter("batches_stale_total", "Of these, ones that were too late.", NULL,
+                    (double)sum.batches_stale);
+  mnk_raise_counter("fallbacks_total", "Batches that the template told instead.", NULL,
+                    (double)sum.fallbacks);
   mnk_metric_set(mnk_gauge("streams", "Streams that run.", NULL), mnk_registry_size(registry));
   mnk_metric_set(mnk_gauge("frames_queued", "Frames on their way to the gate.", NULL),
                  (double)sum.queued);

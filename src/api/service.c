@@ -157,6 +157,7 @@ static void get_health(MnkCall *call) {
 static void gather(MnkApi *api) {
   mnk_process_metrics();
   mnk_registry_write_metrics(api->registry);
+  mnk_model_metrics(api->local);
   mnk_metric_set(mnk_gauge("connections", "Connections that are open", NULL),
                  mnk_http_server_connections(api->http));
   mnk_metric_set(mnk_gauge("store_healthy", "1 while the timeline can be written", NULL),
