@@ -4,7 +4,7 @@
  * instrumented. The definitions here stand before GLib's, tell ThreadSanitizer of each hand-over,
  * and call GLib's. */
 #include <dlfcn.h>
-#include <glib.h>
+#include <gio/gio.h>
 
 void __tsan_acquire(void *place);
 void __tsan_release(void *place);
@@ -106,4 +106,48 @@ GThreadPool *g_thread_pool_new(GFunc func, gpointer user, gint max_threads, gboo
 gboolean g_thread_pool_push(GThreadPool *pool, gpointer data, GError **error) {
   __tsan_release(data);
   return NEXT(g_thread_pool_push)(pool, data, error);
+}
+
+/* ---- tasks: to their thread, and their results back ---- */
+
+static GMutex tasks_lock;
+static GHashTable *tasks; /* task -> its function, until it runs */
+
+static void run_task(GTask *task, gpointer source, gpointer data, GCancellable *cancellable) {
+  g_mutex_lock(&tasks_lock);
+  GTaskThreadFunc func = (GTaskThreadFunc)g_hash_table_lookup(tasks, task);
+  g_hash_table_remove(tasks, task);
+  g_mutex_unlock(&tasks_lock);
+  __tsan_acquire(task);
+  func(task, source, data, cancellable);
+}
+
+void g_task_run_in_thread(GTask *task, GTaskThreadFunc func) {
+  g_mutex_lock(&tasks_lock);
+  if (tasks == NULL)
+    tasks = g_hash_table_new(NULL, NULL);
+  g_hash_table_insert(tasks, task, (gpointer)func);
+  g_mutex_unlock(&tasks_lock);
+  __tsan_release(task);
+  NEXT(g_task_run_in_thread)(task, run_task);
+}
+
+void g_task_return_pointer(GTask *task, gpointer result, GDestroyNotify result_destroy) {
+  __tsan_release(task);
+  NEXT(g_task_return_pointer)(task, result, result_destroy);
+}
+
+void g_task_return_int(GTask *task, gssize result) {
+  __tsan_release(task);
+  NEXT(g_task_return_int)(task, result);
+}
+
+gpointer g_task_propagate_pointer(GTask *task, GError **error) {
+  __tsan_acquire(task);
+  return NEXT(g_task_propagate_pointer)(task, error);
+}
+
+gssize g_task_propagate_int(GTask *task, GError **error) {
+  __tsan_acquire(task);
+  return NEXT(g_task_propagate_int)(task, error);
 }
