@@ -38,9 +38,11 @@ def _environment(folder):
 def _reason(log):
     with open(log, encoding="utf-8", errors="replace") as f:
         lines = [line.strip() for line in f]
-    wanted = re.compile(r"(CMake Error|.*\berror:|.*[Kk]illed|ninja: error|FAILED:)")
-    found = [line for line in lines if wanted.match(line)]
-    return (found or [line for line in lines if line] or ["no reason given"])[0][:300]
+    for wanted in (r"\berror: |[Kk]illed", r"CMake Error|ninja: error", "FAILED:", "."):
+        found = [line for line in lines if re.search(wanted, line)]
+        if found:
+            return found[0][:300]
+    return "no reason given"
 
 
 def _run(command, folder, log, report, what):

@@ -24,6 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.dont_write_bytecode = True
 
+import cmake_build  # noqa: E402
 import convert_efficientnet_lite0  # noqa: E402
 import fetch  # noqa: E402
 import registry  # noqa: E402
@@ -269,6 +270,73 @@ class Fetching(Folder):
         self.assertEqual(self.fetch(), 1)
         self.assertEqual(self.get("cache", "runtime", "x", "lib", "libx.so"), b"newer")
         self.assertFalse(os.path.exists(self.at("cache", "runtime", before)))
+
+    CMAKE = """cmake_minimum_required(VERSION 3.18)
+project(x C)
+add_library(x SHARED x.c)
+target_compile_definitions(x PRIVATE HOW=${HOW})
+install(TARGETS x LIBRARY DESTINATION lib)
+"""
+
+    def add_build(self, code, options, cpu=()):
+        top = "x-1/vendor/x/"
+        tarball(self.at("x.tgz"), {top + "CMakeLists.txt": self.CMAKE.encode(), top + "x.c": code,
+                                   top + "LICENSE": b"free", "x-1/other": b"not this"})
+        lock = json.loads(self.get("tools", "lock.json"))
+        data = self.get("x.tgz")
+        lock["packages"]["x"] = {"registry": "PyPI", "version": "1", "licence": "MIT", "archives": [
+            {"file": "x.tgz", "size": len(data), "sha256": digest(data)}]}
+        lock["builds"] = [{"path": "runtime/lib", "group": "compiled", "package": "x",
+                           "source": "x-1/vendor/x", "members": [top + "*"], "without": [],
+                           "options": options, "cpu": list(cpu), "options_without": ["-DHOW=3"]}]
+        self.put(json.dumps(lock).encode(), "tools", "lock.json")
+
+    @unittest.skipUnless(shutil.which("cmake") and shutil.which("ninja"), "no cmake or no ninja")
+    def test_build(self):
+        self.add_build(b"int x(void) { return HOW; }\n", ["-DHOW=1"])
+        self.assertEqual(self.fetch(("compiled",)), 1)
+        self.assertEqual(self.get("cache", "runtime", "lib", "LICENSE"), b"free")
+        first = os.path.realpath(self.at("cache", "runtime", "lib"))
+        self.assertTrue(os.path.exists(os.path.join(first, "lib", "libx.so")))
+        self.assertEqual(self.fetch(("compiled",)), 0)
+        self.assertEqual(self.calls, [])
+
+        # compiled in another way it is another folder, and the old one goes
+        self.add_build(b"int x(void) { return HOW; }\n", ["-DHOW=2"])
+        self.assertEqual(self.fetch(("compiled",)), 1)
+        self.assertNotEqual(os.path.realpath(self.at("cache", "runtime", "lib")), first)
+        self.assertFalse(os.path.exists(first))
+        self.assertFalse(os.path.exists(self.at("cache", "scratch")))
+
+    @unittest.skipUnless(shutil.which("cmake") and shutil.which("ninja"), "no cmake or no ninja")
+    def test_build_that_fails(self):
+        self.add_build(b"int x(void) { return HOW }\n", ["-DHOW=1"])
+        with self.assertRaisesRegex(registry.Failure, r"^x could not be compiled: .*error: .*lib\.log\)$"):
+            self.fetch(("compiled",))
+        self.assertFalse(os.path.exists(self.at("cache", "runtime", "lib")))
+        self.assertIn(b"expected", self.get("cache", "lib.log"))
+
+    def test_processor(self):
+        entry = {"options": ["-DA=1"], "cpu": ["avx2", "fma"], "options_without": ["-DB=1"]}
+        self.put(b"processor: 0\nflags\t\t: fpu avx2 fma\n", "full")
+        self.put(b"processor: 0\nflags\t\t: fpu avx2\n", "less")
+        self.replace(cmake_build, "CPU_INFO", self.at("full"))
+        self.assertEqual(cmake_build.options_for(entry, "x86_64"), ["-DA=1"])
+        self.replace(cmake_build, "CPU_INFO", self.at("less"))
+        self.assertEqual(cmake_build.options_for(entry, "x86_64"), ["-DA=1", "-DB=1"])
+        self.assertEqual(cmake_build.options_for(entry, "aarch64"), ["-DA=1"])
+
+    def test_source_distribution(self):
+        """The back end that answers for pip says the name and the version, and nothing else."""
+        top = registry._back_end("a-b", "1.2", "some.build", self.at())
+        folder = self.at("metadata")
+        os.mkdir(folder)
+        done = subprocess.run([sys.executable, "-c", "import sys, some.build as b;"
+                               f"print(b.prepare_metadata_for_build_wheel({folder!r}))"],
+                              env=dict(os.environ, PYTHONPATH=top), capture_output=True, text=True)
+        self.assertEqual(done.stdout.strip(), "a_b-1.2.dist-info", done.stderr)
+        with open(os.path.join(folder, "a_b-1.2.dist-info", "METADATA"), encoding="utf-8") as f:
+            self.assertEqual(f.read(), "Metadata-Version: 2.1\nName: a_b\nVersion: 1.2\n")
 
     def test_unknown_machine(self):
         lock = json.loads(self.get("tools", "lock.json"))
