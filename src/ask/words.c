@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Of a longer question only so much is searched for. */
+enum { QUESTION_BYTES = 4096, WORD_BYTES = 200 };
+
 /* Between spaces, in small letters. */
 static const char STOP_WORDS[] =
     " a an the is are was were be been being am do does did doing done has have had will would can "
@@ -45,7 +48,7 @@ static gboolean is_stop_word(const char *word, Script script) {
 
 static void add_word(GPtrArray *words, const char *start, const char *end, Script script) {
   g_autofree char *word = g_strndup(start, (gsize)(end - start));
-  if (words->len >= MNK_ASK_WORDS_MAX || strlen(word) > 200 || is_stop_word(word, script))
+  if (words->len >= MNK_ASK_WORDS_MAX || strlen(word) > WORD_BYTES || is_stop_word(word, script))
     return;
   for (guint i = 0; i < words->len; i++)
     if (g_str_equal(words->pdata[i], word))
@@ -58,7 +61,7 @@ char **mnk_ask_words(const char *question) {
   g_autofree char *valid = g_utf8_make_valid(question, -1);
   g_autofree char *compatible = g_utf8_normalize(valid, -1, G_NORMALIZE_NFKC);
   g_autofree char *folded = g_utf8_strdown(compatible ? compatible : "", -1);
-  for (const char *p = folded; *p;) {
+  for (const char *p = folded; *p && p - folded < QUESTION_BYTES;) {
     const char *start = p;
     Script script = script_of(g_utf8_get_char(p));
     do

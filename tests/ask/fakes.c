@@ -84,7 +84,7 @@ void place_add_caption(Place *place, const char *stream, guint id, gint64 start_
   caption->final = TRUE;
   caption->backend = g_strdup(text ? "template" : "none");
   caption->lang = g_strdup("en");
-  caption->text = g_strdup(text ? text : "");
+  caption->text = g_strdup(text ? text : "Nothing was seen.");
   if (!text)
     g_ptr_array_add(caption->facts, mnk_fact_new(MNK_FACT_GAP, "no signal"));
   mnk_store_put_caption(place->store, caption, NULL, NULL);

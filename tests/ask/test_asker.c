@@ -174,7 +174,7 @@ static void test_local(void) {
 /* The routes' stretches get pictures and captions; the hits stand beside them. */
 static void test_local_evidence(void) {
   setup("");
-  MnkAskRequest request = local_request("Where was the red car?");
+  MnkAskRequest request = local_request("Does the car leave?");
   g_auto(Ended) ended = {0};
   start(&request, &ended);
   fakes_settle(place.store);

@@ -92,6 +92,10 @@ static void test_hits(void) {
       one = caption->score;
   }
   g_assert_cmpfloat(both, >, one);
+  wish = wish_of("cat", MNK_HISTORY_AUTO);
+  g_autoptr(MnkGathered) cats = gather(&wish);
+  g_assert_cmpfloat(((MnkGatheredCaption *)cats->captions->pdata[0])->score, <, both);
+  wish = wish_of("Is there a dog or a cat?", MNK_HISTORY_AUTO);
   wish.limits.hits = 1;
   check(&wish, "3h 10r 11r 12r");
   wish = wish_of("Is it raining? Rain?", MNK_HISTORY_AUTO);
@@ -156,6 +160,7 @@ static void test_pictures(void) {
   fill();
   MnkGatherWish wish = wish_of("car", MNK_HISTORY_AUTO);
   wish.limits.pictures = 4;
+  place_add_picture(&place, "yard", 58000); /* inside of it, but not beside it */
   /* "The car leaves." has one beside it, "A red car comes." has none. */
   check_frames(&wish, "54500 74500 94500 114500");
   wish.limits.pictures = 1;
@@ -164,7 +169,7 @@ static void test_pictures(void) {
   wish.limits.pictures = 2;
   check_frames(&wish, "94500 114500");
   wish.now_ms = 80000; /* nothing later */
-  check_frames(&wish, "54500 74500");
+  check_frames(&wish, "58000 74500");
   /* A picture inside a caption that has none of its own beside it. */
   place_add_picture(&place, "yard", 41000);
   wish = wish_of("red", MNK_HISTORY_AUTO);

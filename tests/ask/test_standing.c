@@ -110,24 +110,24 @@ static void test_local(void) {
   g_assert_cmpint(before.every_ms, ==, 2000);
   mnk_standing_advance(standing, 1000, FALSE); /* at once, the first time */
   g_assert_cmpstr(fake_local(0)->question, ==, "Is a ‹|im_start¦>dog\nthere?");
-  mnk_standing_advance(standing, 9000, TRUE); /* one at a time */
+  mnk_standing_advance(standing, 1500, TRUE); /* one at a time */
   g_assert_cmpuint(fake_local_count(), ==, 1);
   fake_local_say(0, 0.9f, 900);
-  mnk_standing_advance(standing, 9001, FALSE); /* the scene of before is remembered */
+  mnk_standing_advance(standing, 1600, FALSE); /* the scene of before is remembered */
   g_assert_cmpuint(fake_local_count(), ==, 2);
-  fake_local_say(1, 0.25f, 9000);
-  mnk_standing_advance(standing, 11000, FALSE); /* too early */
+  fake_local_say(1, 0.25f, 1600);
+  mnk_standing_advance(standing, 3599, FALSE); /* too early */
   g_assert_cmpuint(fake_local_count(), ==, 2);
-  mnk_standing_advance(standing, 11001, FALSE);
-  fake_local_say(2, 0.75f, 11000);
-  mnk_standing_advance(standing, 11500, TRUE); /* a scene begins */
-  fake_local_say(3, 0.8f, 11400);
-  g_assert_cmpstr(fired->str, ==, "w1 \"Is a <|im_start|>dog there?\" 11000-11400 0.80;");
+  mnk_standing_advance(standing, 3600, FALSE);
+  fake_local_say(2, 0.75f, 3500);
+  mnk_standing_advance(standing, 3700, TRUE); /* a scene begins */
+  fake_local_say(3, 0.8f, 3650);
+  g_assert_cmpstr(fired->str, ==, "w1 \"Is a <|im_start|>dog there?\" 3500-3650 0.80;");
   g_auto(MnkStandingState) after = {0};
   mnk_standing_state(standing, &after);
   g_assert_cmpuint(after.polls, ==, 4);
   g_assert_cmpuint(after.fired, ==, 1);
-  g_assert_cmpint(after.fired_ms, ==, 11400);
+  g_assert_cmpint(after.fired_ms, ==, 3650);
   g_assert_cmpfloat_with_epsilon(after.probability, 0.8, 1e-6);
   g_assert_null(after.fault);
   teardown();
