@@ -79,8 +79,8 @@ gboolean mnk_vlm_probe(const MnkVlmConfig *config, GError **error);
 
 /* RGB frames, n of them (at most mnk_vlm_pair, of one size), to one set of tokens with the first
  * one's time. Any size of picture; it is scaled to the family's. *cancel (atomic, NULL: none) set
- * from another thread ends it within half a layer: MNK_ERROR_CANCELLED. MNK_ERROR_BAD_INPUT: the
- * tower gave values that are not finite. */
+ * from another thread ends it within half a layer: MNK_ERROR_CANCELLED, unless it was complete.
+ * MNK_ERROR_BAD_INPUT: the tower gave values that are not finite. */
 MnkTokens *mnk_vlm_encode(MnkVlm *vlm, MnkFrame *const *frames, guint n, gint *cancel,
                           GError **error);
 
@@ -134,7 +134,7 @@ typedef struct {
 } MnkVlmRequest;
 
 typedef struct {
-  char *text; /* whole, valid UTF-8 */
+  char *text; /* whole, valid UTF-8, without white space before it; of choices: the likeliest */
   guint prompt_tokens, visual_tokens, cached_tokens, answer_tokens;
   enum { MNK_VLM_END, MNK_VLM_STOP, MNK_VLM_TOKENS_MAX } finish;
   float choices[8];                               /* probabilities among the choices */
@@ -156,6 +156,7 @@ MnkVlmJob *mnk_vlm_submit(MnkVlm *vlm, const MnkVlmRequest *request, const MnkVl
 /* done comes with MNK_ERROR_CANCELLED, if it has not come already. */
 void mnk_vlm_cancel(MnkVlmJob *job);
 void mnk_vlm_job_unref(MnkVlmJob *job);
+/* Jobs that are not done. */
 guint mnk_vlm_waiting(const MnkVlm *vlm, MnkVlmPriority priority);
 
 #endif
