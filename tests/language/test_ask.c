@@ -268,6 +268,15 @@ static void test_forms(void) {
     services_caption(backend, batch, &ending);
     g_assert_no_error(ending.error);
     g_assert_cmpuint(ending.attempts, ==, 1);
+    /* Once a form is proven, a refusal is about the question. */
+    services_post("/reset", "{}");
+    g_autoptr(MnkBackend) proven = services_backend(all_services[i], NULL);
+    ask(proven, &question, &reply);
+    services_faults("ask", "400");
+    ask(proven, &question, &reply);
+    g_assert_error(reply.error, MNK_ERROR, MNK_ERROR_SOURCE);
+    g_autoptr(MnkJson) log = services_get("/log");
+    g_assert_cmpuint(services_count(log, "ask"), ==, 2);
   }
 }
 
