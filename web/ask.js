@@ -5,8 +5,23 @@ import { $, clock, icon, make, setText } from "./dom.js";
 import { framePath, request, requestEvents, signed, streamPath } from "./api.js";
 import { language, t, translate } from "./i18n.js";
 
-const MODEL_EVERY = 4000, MOST_TALKS = 16, MOST_ITEMS = 100, AT_END = 48;
+const MODEL_EVERY = 4000, MOST_TALKS = 16, MOST_ITEMS = 100, AT_END = 48, JOINED_MS = 1000;
 const NO_PICTURE = "M4 5h16v14H4zM4 16l4.5-5 3.5 4 2.5-2.5L20 18M15.5 9.5h.01";
+
+/* Stretches that all but touch are one moment to look at. */
+function joined(evidence) {
+  const all = [];
+  for (const each of evidence) {
+    const last = all.at(-1);
+    if (!last || each.start_ms - last.end_ms > JOINED_MS) {
+      all.push({ ...each });
+      continue;
+    }
+    last.end_ms = Math.max(last.end_ms, each.end_ms);
+    for (const name of ["picture_ms", "caption", "text"]) last[name] ??= each[name];
+  }
+  return all;
+}
 
 export class Ask {
   /* onMoment(moment): the user wants to see it; isSeen(): whether the panel is */
@@ -31,6 +46,9 @@ export class Ask {
       if (!this.talk?.running) $("ask-form").requestSubmit();
     });
     $("ask-clear").addEventListener("click", () => this.clear());
+    this.following = true;
+    $("ask-log").addEventListener("scroll", () => { this.following = this.isAtEnd(); }, { passive: true });
+    new ResizeObserver(() => this.follow()).observe($("ask-log"));
     setInterval(() => this.look(), MODEL_EVERY);
   }
 
@@ -116,22 +134,26 @@ export class Ask {
   }
 
   add(talk, item) {
-    const log = $("ask-log"), atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END;
     talk.node.querySelector(".suggestions")?.remove();
     talk.node.append(item);
     while (talk.node.childElementCount > MOST_ITEMS) talk.node.firstElementChild.remove();
-    if (atEnd) this.toEnd();
+    this.follow();
     this.draw();
   }
 
-  toEnd() {
-    $("ask-log").scrollTop = $("ask-log").scrollHeight;
+  isAtEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = $("ask-log");
+    return scrollHeight - scrollTop - clientHeight < AT_END;
   }
 
-  follow(change) {
-    const log = $("ask-log"), atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END;
-    change();
-    if (atEnd) this.toEnd();
+  toEnd() {
+    this.following = true;
+    this.follow();
+  }
+
+  /* The newest words stay in view, unless the reader has scrolled away from them. */
+  follow() {
+    if (this.following) $("ask-log").scrollTop = $("ask-log").scrollHeight;
   }
 
   fit() {
@@ -165,7 +187,7 @@ export class Ask {
     item.removeAttribute("aria-busy");
     talk.running = null;
     this.draw();
-    if (this.stream === stream) this.follow(() => {});
+    this.follow();
   }
 
   async run(talk, stream, question, nodes) {
@@ -173,10 +195,12 @@ export class Ask {
     if (talk.conversation) body.conversation = talk.conversation;
     let answer = null;
     const take = (name, data) => {
-      if (name === "token") this.follow(() => nodes.words.append(data.text));
-      else if (name === "answer") answer = data;
+      if (name === "answer") answer = data;
       else if (name === "error") throw new Error(data.error.message);
-      if (name === "token") nodes.item.classList.remove("is-waiting");
+      if (name !== "token") return;
+      nodes.words.append(data.text);
+      nodes.item.classList.remove("is-waiting");
+      this.follow();
     };
     try {
       await requestEvents(streamPath(stream, "/ask"), body, take, talk.running.signal);
@@ -189,7 +213,7 @@ export class Ask {
     }
     if (!answer) throw new Error(t("askCut"));
     talk.conversation = answer.conversation ?? null;
-    this.follow(() => this.finish(answer, nodes));
+    this.finish(answer, nodes);
   }
 
   finish(answer, { words, foot }) {
@@ -197,8 +221,9 @@ export class Ask {
     const told = [answer.backend === "timeline" ? t("askTimeline") : answer.model || answer.backend];
     if (answer.times?.total_ms >= 0) told.push(`${(answer.times.total_ms / 1000).toFixed(1)} s`);
     if (answer.finish === "length") told.push(t("askCutShort"));
-    if (answer.evidence.length)
-      foot.append(make("ul", { class: "evidence", "aria-label": t("evidence") }, ...answer.evidence.map((found) => this.chip(answer.stream, found))));
+    const found = joined(answer.evidence);
+    if (found.length)
+      foot.append(make("ul", { class: "evidence", "aria-label": t("evidence") }, ...found.map((each) => this.chip(answer.stream, each))));
     foot.append(make("p", { class: "quiet", text: told.join(" · ") }));
   }
 
@@ -236,7 +261,7 @@ export class Ask {
     const talk = this.talks.get(stream);
     if (!talk) return;
     const words = t("watchFired", fired.question, clock(fired.end_ms));
-    const moment = { ...fired, picture_ms: Math.round((fired.start_ms + fired.end_ms) / 2), why: "fired", text: fired.question };
+    const moment = { ...fired, picture_ms: Math.round((fired.start_ms + fired.end_ms) / 2), why: "fired" };
     this.add(talk, make("li", { class: "fired" }, make("p", { text: words }), make("ul", { class: "evidence" }, this.chip(stream, moment))));
   }
 

@@ -73,3 +73,46 @@ export class Page {
     ok(wide <= room, `${what}: ${wide} px wide in ${room}`);
   }
 }
+
+/* ---- run in the page ---- */
+
+/* The contrast of every text on the page against what lies behind it, the worst first. */
+export function lowContrast() {
+  const channels = (colour) => {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 1;
+    const g = canvas.getContext("2d");
+    g.fillStyle = colour;
+    g.fillRect(0, 0, 1, 1);
+    const [r, gr, b, a] = g.getImageData(0, 0, 1, 1).data;
+    return [r, gr, b, a / 255];
+  };
+  const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
+  const light = (c) => {
+    const [r, g, b] = c.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (node) => {
+    const layers = [];
+    for (let at = node; at; at = at.parentElement) layers.push(channels(getComputedStyle(at).backgroundColor));
+    return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
+  };
+  const found = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim()) || node.matches("select, input:not([type=checkbox]), textarea");
+    if (!own || !node.checkVisibility({ checkVisibilityCSS: true }) || node.closest("option, :disabled")) continue;
+    const back = behind(node), ink = over(channels(getComputedStyle(node).color), back);
+    const [a, b] = [light(ink), light(back)].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(`${node.tagName}.${node.className} "${node.textContent.trim().slice(0, 20)}" ${ratio.toFixed(2)}`);
+  }
+  return found;
+}
+
+/* Controls that are too small to be hit. */
+export function smallTargets() {
+  return [...document.querySelectorAll("button, select, a, input, textarea, summary, [role=slider], label.switch")]
+    .filter((node) => node.checkVisibility() && !node.matches("input[type=checkbox], .skip"))
+    .map((node) => ({ name: node.id || node.className || node.tagName, box: node.getBoundingClientRect() }))
+    .filter(({ box }) => box.width < 24 || box.height < 24)
+    .map(({ name, box }) => `${name} ${Math.round(box.width)}x${Math.round(box.height)}`);
+}
