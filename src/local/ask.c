@@ -278,6 +278,8 @@ MnkLocalAsk *mnk_local_likely(MnkLocalStream *stream, const char *question, cons
   call->what.question = g_strdup(question);
   call->what.lang = g_strdup(lang);
   call->what.recent = (guint)mnk_settings_int(stream->settings, MNK_OPT_RECENT_FRAMES);
+  call->what.deadline_us = call->deadline_us =
+      g_get_monotonic_time() + mnk_settings_int(stream->settings, MNK_OPT_MODEL_PROBE) * 1000;
   call->likely = done;
   mnk_call_start(call);
   return (MnkLocalAsk *)call;

@@ -150,7 +150,8 @@ MnkLocalAsk *mnk_local_ask(MnkLocalStream *stream, const MnkLocalQuestion *quest
 void mnk_local_cancel(MnkLocalAsk *ask);
 
 /* Whether the statement or question holds now: P(yes) of the recent frames, 0..1, and the time of
- * the newest of them. Asked behind questions and before captions. */
+ * the newest of them. Asked behind questions and before captions; given up (MNK_ERROR_CANCELLED)
+ * after MNK_OPT_MODEL_PROBE. */
 typedef void (*MnkLocalLikely)(float probability, gint64 pts_ms, const GError *error,
                                gpointer user);
 MnkLocalAsk *mnk_local_likely(MnkLocalStream *stream, const char *question, const char *lang,

@@ -519,6 +519,12 @@ static void test_none_configured(void) {
   g_assert_true(mnk_local_new(settings, NULL, NULL, &local, &error));
   g_assert_no_error(error);
   g_assert_null(local);
+  if (mnk_vlm_is_built())
+    return;
+  g_assert_true(mnk_settings_set(settings, MNK_OPT_MODEL_PATH, "model.gguf", &error));
+  g_assert_false(mnk_local_new(settings, NULL, NULL, &local, &error));
+  g_assert_error(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED);
+  g_test_message("%s", error->message);
 }
 
 static void add_tests(void) {
