@@ -105,23 +105,10 @@ static void on_local_changed(gpointer user) {
     mnk_registry_tell_states(api->registry);
 }
 
-/* The local model comes first when nobody says who is to write. */
 static gboolean make_backend(MnkApi *api, GError **error) {
-  const char *name = mnk_settings_string(api->settings, MNK_OPT_BACKEND);
-  if (!mnk_local_new(api->settings, on_local_changed, api, &api->local, error))
-    return FALSE;
-  if (api->local != NULL && (api->memories = mnk_memories_new(api, error)) == NULL)
-    return FALSE;
-  if (api->local != NULL && (g_str_equal(name, "auto") || g_str_equal(name, "local"))) {
-    api->backend = mnk_local_backend(api->local);
-    return TRUE;
-  }
-  if (g_str_equal(name, "local")) {
-    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CONFIG,
-                        "backend local needs a model: set --model-path");
-    return FALSE;
-  }
-  return mnk_backend_new(api->settings, api->client, &api->backend, error);
+  return mnk_local_choose(api->settings, api->client, on_local_changed, api, &api->local,
+                          &api->backend, error) &&
+         (api->local == NULL || (api->memories = mnk_memories_new(api, error)) != NULL);
 }
 
 static gboolean make_language(MnkApi *api, GError **error) {

@@ -373,24 +373,6 @@ static const char *source_of(const MnkSettings *settings, char **rest, GError **
   return source;
 }
 
-static gboolean prepare_model(Ask *ask, GError **error) {
-  const char *backend = mnk_settings_string(ask->settings, MNK_OPT_BACKEND);
-  gboolean local = g_str_equal(backend, "local");
-  if (!local && !g_str_equal(backend, "auto"))
-    return mnk_backend_new(ask->settings, ask->watching.client, &ask->watching.backend, error);
-  if (!mnk_local_new(ask->settings, on_model_changed, ask, &ask->local, error))
-    return FALSE;
-  if (ask->local != NULL) {
-    ask->watching.backend = mnk_local_backend(ask->local);
-    return TRUE;
-  }
-  if (!local)
-    return mnk_backend_new(ask->settings, ask->watching.client, &ask->watching.backend, error);
-  g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CONFIG,
-                      "--backend local needs a model: give it with --model-path");
-  return FALSE;
-}
-
 static gboolean prepare_store(Ask *ask, GError **error) {
   g_autoptr(GError) why = NULL;
   g_autofree char *path = NULL;
@@ -434,8 +416,9 @@ static gboolean prepare(Ask *ask, char **rest, GError **error) {
   g_autoptr(MnkSettings) defaults = mnk_settings_new();
   ask->stream = mnk_settings_copy(ask->settings);
   mnk_settings_take(ask->stream, MNK_OPT_PROMPT, defaults);
-  if (!prepare_model(ask, error) || !prepare_store(ask, error) ||
-      !prepare_stream(ask, source, error))
+  if (!mnk_local_choose(ask->settings, ask->watching.client, on_model_changed, ask, &ask->local,
+                        &ask->watching.backend, error) ||
+      !prepare_store(ask, error) || !prepare_stream(ask, source, error))
     return FALSE;
   ask->asker = mnk_asker_new(ask->settings, ask->watching.store);
   if (mnk_settings_bool(ask->settings, MNK_OPT_CHAT))

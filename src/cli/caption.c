@@ -4,8 +4,13 @@
 #include <glib-unix.h>
 #include <signal.h>
 
+#include "local/local.h"
+
 typedef struct {
   MnkWatching watching;
+  MnkLocal *local;        /* NULL: no local model */
+  MnkLocalStream *memory; /* NULL without it */
+  gboolean started;
   MnkOutput *output;
   const char *keyframes;
   guint interrupts;
@@ -53,10 +58,39 @@ static void on_ended(const GError *error, gpointer user) {
   g_main_loop_quit(job->watching.loop);
 }
 
+static void on_frame(gint64 pts_ms, GBytes *jpeg, float importance, gboolean cut, gpointer user) {
+  mnk_local_frame(((Job *)user)->memory, jpeg, pts_ms, importance, cut);
+}
+
+/* ---- the local model ---- */
+
+static void start(Job *job) {
+  job->started = TRUE;
+  mnk_progress_show(job->watching.progress, "Starting");
+  if (!mnk_stream_start(job->watching.stream, &job->watching.failure))
+    g_main_loop_quit(job->watching.loop);
+}
+
+/* The source waits for the model: what it cannot look at would be told by the template. */
+static void on_model_changed(gpointer user) {
+  Job *job = user;
+  MnkLocalState state = mnk_local_state(job->local);
+  if (job->started)
+    return;
+  mnk_progress_show(job->watching.progress, "The model: %s", mnk_local_state_name(state));
+  if (state == MNK_LOCAL_READY) {
+    start(job);
+  } else if (state == MNK_LOCAL_FAILED) {
+    job->watching.failure =
+        g_error_new(MNK_ERROR, MNK_ERROR_MODEL, "%s", mnk_local_detail(job->local));
+    g_main_loop_quit(job->watching.loop);
+  }
+}
+
 /* The first Ctrl-C ends cleanly, the second at once. */
 static gboolean on_signal(gpointer user) {
   Job *job = user;
-  if (job->interrupts++ == 0) {
+  if (job->interrupts++ == 0 && job->started) {
     mnk_stream_stop(job->watching.stream);
     return G_SOURCE_CONTINUE;
   }
@@ -81,13 +115,20 @@ static gboolean prepare_stream(Job *job, const char *source, GError **error) {
                             .picture = job->keyframes != NULL ? on_picture : NULL,
                             .opened = on_opened,
                             .progress = on_progress,
+                            .frame = job->local != NULL ? on_frame : NULL,
                             .ended = on_ended};
   MnkStreamConfig config = {
       .source = source,
       .settings = job->watching.settings,
       .backend = job->watching.backend,
   };
-  return mnk_watching_prepare(&job->watching, &config, &events, job, error);
+  if (!mnk_watching_prepare(&job->watching, &config, &events, job, error))
+    return FALSE;
+  if (job->local == NULL)
+    return TRUE;
+  job->memory = mnk_local_open(job->local, mnk_stream_id(job->watching.stream),
+                               job->watching.settings, NULL, error);
+  return job->memory != NULL;
 }
 
 static gboolean prepare(Job *job, const char *source, GError **error) {
@@ -98,9 +139,18 @@ static gboolean prepare(Job *job, const char *source, GError **error) {
                 job->keyframes, g_strerror(errno));
     return FALSE;
   }
-  return mnk_backend_new(settings, job->watching.client, &job->watching.backend, error) &&
+  return mnk_local_choose(settings, job->watching.client, on_model_changed, job, &job->local,
+                          &job->watching.backend, error) &&
          prepare_store(job, error) && prepare_stream(job, source, error) &&
          (job->output = mnk_output_open(settings, error)) != NULL;
+}
+
+/* The memory goes before the model, and the backend, which stands on it, too. */
+static void finish(Job *job) {
+  g_clear_pointer(&job->memory, mnk_local_close);
+  mnk_watching_end(&job->watching, NULL, NULL);
+  g_clear_pointer(&job->local, mnk_local_free);
+  mnk_output_free(job->output);
 }
 
 static gboolean run(const MnkSettings *settings, char **rest, GError **error) {
@@ -108,16 +158,18 @@ static gboolean run(const MnkSettings *settings, char **rest, GError **error) {
   MnkWatching *watching = &job.watching;
   mnk_watching_init(watching, settings);
   if (!prepare(&job, rest[0], error)) {
-    mnk_watching_end(watching, NULL, NULL);
-    mnk_output_free(job.output);
+    finish(&job);
     return FALSE;
   }
   watching->progress = mnk_progress_new(mnk_settings_bool(settings, MNK_OPT_PROGRESS));
   watching->started_us = mnk_clock_mono_us(mnk_clock_system());
   guint on_int = g_unix_signal_add(SIGINT, on_signal, &job);
   guint on_term = g_unix_signal_add(SIGTERM, on_signal, &job);
-  mnk_progress_show(watching->progress, "Starting");
-  if (mnk_stream_start(watching->stream, &watching->failure))
+  if (job.local == NULL || mnk_local_state(job.local) == MNK_LOCAL_READY)
+    start(&job);
+  else
+    on_model_changed(&job);
+  if (watching->failure == NULL)
     g_main_loop_run(watching->loop);
   g_source_remove(on_int);
   g_source_remove(on_term);
@@ -126,8 +178,7 @@ static gboolean run(const MnkSettings *settings, char **rest, GError **error) {
   if (!mnk_output_close(job.output, &closing) && watching->failure == NULL)
     watching->failure = g_steal_pointer(&closing);
   g_clear_error(&closing);
-  mnk_watching_end(watching, NULL, NULL);
-  mnk_output_free(job.output);
+  finish(&job);
   if (watching->failure == NULL)
     return TRUE;
   g_propagate_error(error, watching->failure);

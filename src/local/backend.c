@@ -306,3 +306,21 @@ MnkBackend *mnk_local_backend(MnkLocal *local) {
       MIN((guint)mnk_settings_int(local->settings, MNK_OPT_BACKEND_TOKENS), TOKENS_MAX);
   return mnk_backend_new_own(&CLASS, own);
 }
+
+gboolean mnk_local_choose(const MnkSettings *settings, MnkHttpClient *client,
+                          void (*changed)(gpointer user), gpointer user, MnkLocal **local,
+                          MnkBackend **backend, GError **error) {
+  const char *name = mnk_settings_string(settings, MNK_OPT_BACKEND);
+  gboolean named = g_str_equal(name, "local");
+  if (!mnk_local_new(settings, changed, user, local, error))
+    return FALSE;
+  if (*local != NULL && (named || g_str_equal(name, "auto"))) {
+    *backend = mnk_local_backend(*local);
+    return TRUE;
+  }
+  if (!named)
+    return mnk_backend_new(settings, client, backend, error);
+  g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CONFIG,
+                      "--backend local needs a model: give it with --model-path");
+  return FALSE;
+}

@@ -8,7 +8,9 @@ enum {
   WAITING_MAX = 4096,
   MAX_SIDE = 1024,    /* towers scale down further */
   PAIR_GAP_MS = 2000, /* frames further apart are no motion */
+  SCENE_GRID = 16,
 };
+static const double SCENE_MSE = 0.03; /* of pictures of one scene; 0..1 */
 static const guint64 MAX_PIXELS = 64 << 20;
 
 typedef struct {
@@ -79,6 +81,21 @@ static MnkFrame *decode(MnkEncoder *encoder, const Look *look, guint index) {
   return picture;
 }
 
+/* Whether two pictures show one scene: where a cut was told too late, the tower would blend two
+ * into pictures that nobody saw. By the mean squared difference of a grid of pixels. */
+static gboolean is_one_scene(const MnkFrame *a, const MnkFrame *b) {
+  guint64 sum = 0;
+  for (int y = 0; y < SCENE_GRID; y++)
+    for (int x = 0; x < 3 * SCENE_GRID; x++) {
+      int row = (2 * y + 1) * a->height / (2 * SCENE_GRID);
+      int column = (2 * (x / 3) + 1) * a->width / (2 * SCENE_GRID) * 3 + x % 3;
+      int d =
+          a->planes[0][row * a->strides[0] + column] - b->planes[0][row * b->strides[0] + column];
+      sum += (guint64)(d * d);
+    }
+  return sum <= (guint64)(SCENE_MSE * 255 * 255 * 3 * SCENE_GRID * SCENE_GRID);
+}
+
 /* The second of a pair: what follows closely in the same scene, and is not at hand already. */
 static MnkFrame *decode_second(MnkEncoder *encoder, const Look *look, guint index,
                                const MnkFrame *first) {
@@ -88,8 +105,8 @@ static MnkFrame *decode_second(MnkEncoder *encoder, const Look *look, guint inde
       mnk_model_memory_has(look->item->memory, frame->pts_ms))
     return NULL;
   g_autoptr(MnkFrame) second = decode(encoder, look, index + 1);
-  gboolean fits =
-      second != NULL && second->width == first->width && second->height == first->height;
+  gboolean fits = second != NULL && second->width == first->width &&
+                  second->height == first->height && is_one_scene(first, second);
   return fits ? g_steal_pointer(&second) : NULL;
 }
 

@@ -63,6 +63,12 @@ void mnk_local_counters(const MnkLocal *local, MnkLocalCounters *out);
 /* Captions by this model, with the name "local": each batch names its stream, whose frames it has
  * or gets. Borrows local. */
 MnkBackend *mnk_local_backend(MnkLocal *local);
+/* Who writes, by MNK_OPT_BACKEND: "auto" takes a local model before a remote service. *local as of
+ * mnk_local_new; *backend NULL: the template alone. A local model that is configured is loaded
+ * whoever writes, for what it remembers. */
+gboolean mnk_local_choose(const MnkSettings *settings, MnkHttpClient *client,
+                          void (*changed)(gpointer user), gpointer user, MnkLocal **local,
+                          MnkBackend **backend, GError **error);
 
 /* ---- A stream's memory ---- */
 

@@ -51,18 +51,22 @@ static void test_help_width(void) {
 
 static void test_help_text(void) {
   g_autoptr(GString) out = g_string_new(NULL);
-  mnk_options_write_help(out, MNK_COMMAND_MODELS, 80);
-  g_assert_cmpstr(out->str, ==,
-                  "Models:\n"
-                  "      --models-dir DIR      Where the model files lie. Default: models in the\n"
-                  "                            cache folder.\n"
-                  "\n"
-                  "Program:\n"
-                  "  -c, --config FILE         Configuration file. Default: config.yaml in the\n"
-                  "                            current folder, if there is one.\n"
-                  "      --log-level error|warning|info|debug\n"
-                  "                            What is written to standard error. [warning]\n"
-                  "      --[no-]progress       Show progress on a terminal.\n");
+  mnk_options_write_help(out, MNK_COMMAND_DOCTOR, 80);
+  g_assert_cmpstr(
+      out->str, ==,
+      "Timeline:\n"
+      "      --db FILE             The timeline's database. Default: timeline.db in the\n"
+      "                            data folder; of ask: none that stays.\n"
+      "\n"
+      "Models:\n"
+      "      --models-dir DIR      Where the model files lie. Default: models in the\n"
+      "                            cache folder.\n"
+      "\n"
+      "Program:\n"
+      "  -c, --config FILE         Configuration file. Default: config.yaml in the\n"
+      "                            current folder, if there is one.\n"
+      "      --log-level error|warning|info|debug\n"
+      "                            What is written to standard error. [warning]\n");
 }
 
 static void test_markdown(void) {
@@ -79,7 +83,7 @@ static void test_markdown(void) {
   g_assert_nonnull(strstr(out->str,
                           "\n### fps\n\nFrames looked at per second of video.\n\n"
                           "- command line: `-r N`, `--fps N`, `--sample-fps N` (caption, serve, "
-                          "send, stream parameters)\n"
+                          "send, ask, stream parameters)\n"
                           "- config.yaml: `fps`, `sample_fps`\n"
                           "- environment: `MANAKO_FPS`\n"
                           "- value: number, 0.01 to 60; default `1`; may change while the program "
