@@ -260,4 +260,23 @@ def test_a_pair_that_does_not_fit_is_not_loaded(case: Case):
     contains(result.err, "projector")
 
 
+# ---- captions by the same model ----
+
+def test_captions_by_a_local_model(case: Case):
+    clip = case.clip("red.mp4", colours=("red",), seconds=4)
+    result = case.run("caption", clip, "--no-db", "--format", "jsonl", "--model-path", str(model("colour")))
+    equal(result.status, 0, result.err)
+    captions = [c for c in map(json.loads, result.out.splitlines()) if c["final"]]
+    equal([(c["backend"], c["text"]) for c in captions], [("local", "the scene is red")], result.out)
+    equal(captions[0]["start_ms"], 0)
+
+
+def test_captions_without_the_model_that_is_named(case: Case):
+    clip = case.clip("red.mp4", colours=("red",), seconds=2)
+    for more, words in (([], "--model-path"), (["--model-path", "nowhere"], "nowhere")):
+        result = case.run("caption", clip, "--no-db", "--backend", "local", *more)
+        assert result.status != 0 and result.out == "", result
+        contains(result.err, words)
+
+
 main([value for name, value in list(globals().items()) if name.startswith("test_")])
