@@ -35,19 +35,14 @@ typedef struct {
   GPtrArray *events; /* of MnkBatchEvent, when answered */
 } Round;
 
-/* Outlives the teller when its call does. */
-typedef struct {
-  MnkTeller *teller; /* NULL: gone, or does not want it any more */
-} Call;
-
 struct _MnkTeller {
   char *stream;
   MnkCaptioner *captioner;
   MnkBackend *backend;
   MnkSettings *settings;
-  Round *round;   /* gathers */
-  GQueue *rounds; /* of Round: the head is the one that is asked about */
-  Call *call;
+  Round *round;     /* gathers */
+  GQueue *rounds;   /* of Round: the head is the one that is asked about */
+  gboolean asked;   /* the backend is at work */
   MnkCaption *held; /* an event that may go on in the next round */
   GString *context;
   gboolean finishing;
@@ -223,12 +218,8 @@ static void tell_events(MnkTeller *teller, Round *round) {
 static void advance(MnkTeller *teller);
 
 static void on_answer(const MnkBackendAnswer *answer, const GError *error, gpointer user) {
-  Call *call = user;
-  MnkTeller *teller = call->teller;
-  g_free(call);
-  if (teller == NULL)
-    return;
-  teller->call = NULL;
+  MnkTeller *teller = user;
+  teller->asked = FALSE;
   Round *round = g_queue_peek_head(teller->rounds);
   if (answer != NULL) {
     round->state = ANSWERED;
@@ -249,9 +240,8 @@ static void ask(MnkTeller *teller, Round *round) {
   batch->context = g_strdup(teller->context->str);
   batch->running = g_strdup(teller->held != NULL ? teller->held->text : "");
   round->state = ASKED;
-  teller->call = g_new0(Call, 1);
-  teller->call->teller = teller;
-  mnk_backend_caption(teller->backend, batch, on_answer, teller->call);
+  teller->asked = TRUE;
+  mnk_backend_caption(teller->backend, batch, on_answer, teller);
 }
 
 static void advance(MnkTeller *teller) {
@@ -354,10 +344,14 @@ void mnk_teller_finish(MnkTeller *teller) {
     teller->idle = g_idle_add(advance_later, teller);
 }
 
+static void take_back(MnkTeller *teller) {
+  if (teller->asked)
+    mnk_backend_cancel(teller->backend, teller);
+  teller->asked = FALSE;
+}
+
 void mnk_teller_hurry(MnkTeller *teller) {
-  if (teller->call != NULL)
-    teller->call->teller = NULL;
-  teller->call = NULL;
+  take_back(teller);
   for (GList *link = teller->rounds->head; link != NULL; link = link->next)
     if (((Round *)link->data)->state != ANSWERED)
       ((Round *)link->data)->state = SPARED;
@@ -400,8 +394,7 @@ void mnk_teller_free(MnkTeller *teller) {
   if (teller == NULL)
     return;
   g_clear_handle_id(&teller->idle, g_source_remove);
-  if (teller->call != NULL)
-    teller->call->teller = NULL;
+  take_back(teller);
   round_free(teller->round);
   g_queue_free_full(teller->rounds, round_free);
   mnk_caption_free(teller->held);
