@@ -521,6 +521,62 @@ def test_the_model_s_worker_dies(case: Case):
         equal(camera.of("error"), [])
 
 
+def metric(server, name, **labels):
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    for line in server.get("/metrics").decode().splitlines():
+        if line.startswith(f"{name}{{") and all(label in line for label in wanted):
+            return float(line.rpartition(" ")[2])
+    return 0
+
+
+def raw_question(server, path, body):
+    """A connection that has asked, and what was answered so far."""
+    client, sent = socket.create_connection(("127.0.0.1", server.port)), json.dumps(body)
+    client.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(sent)}\r\n\r\n{sent}".encode())
+    client.settimeout(1)
+    try:
+        return client, client.recv(4096).decode()
+    except TimeoutError:
+        return client, ""
+
+
+def fill_up(server):
+    """Asks until no more is taken: the connections that wait, and the refusal."""
+    waiting = []
+    for path, body in [("/v1/streams/cam/ask", {"question": "was it red?", "stream": True}),
+                       ("/v1/chat/completions", {"messages": [{"role": "user", "content": "was it red?"}]})] * 3:
+        client, said = raw_question(server, path, body)
+        if said:
+            client.close()
+            return waiting, said
+        waiting.append(client)
+    raise AssertionError("every question is taken")
+
+
+def test_more_than_can_be_answered(case: Case):
+    """With the model standing still: what is too much is refused, a client that goes away takes its question
+    back, and a server that is told to end ends."""
+    with with_model(case, "--questions-waiting", 2, "--drain", "1s") as server, Camera(server, "cam") as camera:
+        camera.show("red")
+        pid = children(server, "--kind=model")[0]
+        os.kill(pid, signal.SIGSTOP)
+        waiting, said = fill_up(server)
+        equal(len(waiting), 2)
+        contains(said, "HTTP/1.1 503", "Retry-After", "questions_waiting")
+        for client in waiting:
+            client.close()
+        wait_until("both taken back", lambda: metric(server, "manako_questions_total", backend="local", outcome="cancelled") == 2)
+        os.kill(pid, signal.SIGCONT)
+        contains(answer_of(server, "cam", "was it red?")["text"], "red")
+        os.kill(pid, signal.SIGSTOP)
+        waiting, _ = fill_up(server)
+        equal(server.stop(), 0)
+        for client in waiting:
+            client.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_after_a_restart(case: Case):
     """A stream that goes on knows what it knew, and its standing questions stand; one that has ended is
     answered for by the timeline."""
