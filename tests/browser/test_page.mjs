@@ -209,7 +209,7 @@ cases["a file is uploaded, watched to its end, and stays to look at"] = async ({
   const page = await Page.open({ browser }, plain.url());
   await page.someCaptions(1);
   await page.$("#file").setInputFiles(clip);
-  await page.wait(() => document.getElementById("streams").value !== "film");
+  await page.wait(() => !["", "film"].includes(document.getElementById("streams").value));
   const id = await page.$("#streams").inputValue();
   await until("its end", async () => (await plain.get(`/v1/streams/${id}`)).state === "ended");
   await page.wait(() => document.getElementById("moment").naturalWidth > 0);
@@ -226,7 +226,7 @@ cases["what is no video is told in words"] = async ({ plain, browser, folder }) 
   await page.someCaptions(1);
   await page.$("#file").setInputFiles(folder.at("no-video.mp4"));
   await page.wait(() => /\w+ .*\w+/.test(document.querySelector(".notice:not(.info), #empty:not([hidden]) p")?.textContent ?? "")
-    && document.getElementById("streams").value !== "film");
+    && !["", "film"].includes(document.getElementById("streams").value));
   const id = await page.$("#streams").inputValue(), { error } = await plain.get(`/v1/streams/${id}`);
   ok(!error.message.includes("/"), `no folder of the server in: ${error.message}`);
   await page.wait((message) => document.getElementById("empty").textContent.includes(message), error.message);
