@@ -130,9 +130,17 @@ static GPtrArray *recall(MnkModelJob *job, guint tokens_max, GError **error) {
 
 /* ---- The prompt ---- */
 
+/* Always of one length, so that a question costs after a day what it costs after a minute: models
+ * read digits one by one. */
+static char *stamp_time(gint64 ms) {
+  guint64 s = (guint64)MAX(ms, 0) / 1000;
+  return g_strdup_printf("%" G_GUINT64_FORMAT ":%02u:%02u", s / 3600, (guint)(s / 60 % 60),
+                         (guint)(s % 60));
+}
+
 static void add_stamp(MnkModelPrompt *prompt, const MnkRecalled *moment) {
-  g_autofree char *from = mnk_format_time_ms(moment->first_ms / 1000 * 1000);
-  g_autofree char *to = mnk_format_time_ms(moment->last_ms / 1000 * 1000);
+  g_autofree char *from = stamp_time(moment->first_ms);
+  g_autofree char *to = stamp_time(moment->last_ms);
   g_autofree char *stamp = g_str_equal(from, to) ? g_strdup_printf("\n%s ", from)
                                                  : g_strdup_printf("\n%s-%s ", from, to);
   mnk_model_prompt_text(prompt, MNK_VLM_TEXT, stamp);
