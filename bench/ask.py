@@ -4,9 +4,9 @@
     ask.py BUILD [--rounds N] [--threads N] [--shape tiny|256m] [PART...]
 
 The models have random weights: a tiny one, and one of the shape of SmolVLM2-256M, which costs what
-the trained one costs. Parts: long (first word after 1 minute, 1 hour and 24 hours of stream), share
-(two streams on one model, a question while captions are written), bare (beside libmtmd and libllama
-called directly)."""
+the trained one costs. Parts: long (first word after 1 minute, 1 hour and 24 hours of stream), bare
+(beside libmtmd and libllama called directly), streams (two on one model against one), captions (a
+question while a batch of them is with the model)."""
 
 import argparse
 import pathlib
@@ -31,7 +31,7 @@ def models(build, shape):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("parts", nargs="*", default=["long", "bare", "share"])
+    parser.add_argument("parts", nargs="*", default=["long", "bare", "streams", "captions"])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shape", action="append", choices=["tiny", "256m"])

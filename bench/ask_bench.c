@@ -3,7 +3,7 @@
  *
  *   ask_bench --shape NAME --model FILE --mmproj FILE [--rounds N] [--threads N] PART...
  *
- * PART: long, share, bare. Called by itself as the model's worker, too. */
+ * PART: long, streams, captions, bare. Called by itself as the model's worker, too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +56,10 @@ static int be_worker(int argc, char **argv) {
 static gboolean measure(const Bench *bench, const char *part) {
   if (g_str_equal(part, "long"))
     return bench_long(bench);
-  if (g_str_equal(part, "share"))
-    return bench_share(bench);
+  if (g_str_equal(part, "streams"))
+    return bench_streams(bench);
+  if (g_str_equal(part, "captions"))
+    return bench_captions(bench);
   return g_str_equal(part, "bare") && bench_bare(bench);
 }
 

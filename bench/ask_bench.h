@@ -18,8 +18,10 @@ MnkFrame *bench_frame(guint32 seed, gint64 pts_ms);
 
 /* ask_bench_long.c: through the worker process, from memories of short and long streams. */
 gboolean bench_long(const Bench *bench);
-/* ask_bench_share.c: through the worker process: two streams, captions beside questions. */
-gboolean bench_share(const Bench *bench);
+/* ask_bench_share.c: through the worker process: two streams against one; a question while a batch
+ * of captions is with the model. */
+gboolean bench_streams(const Bench *bench);
+gboolean bench_captions(const Bench *bench);
 /* ask_bench_bare.c: against libmtmd and libllama called directly. */
 gboolean bench_bare(const Bench *bench);
 
