@@ -94,7 +94,8 @@ static gboolean make_tokens(Maker *maker, const MnkFrame *frame, View *view) {
     return FALSE;
   name_all(obs, view->names);
   for (int i = 0; i < TOKENS; i++) {
-    Look of = {.x = (i % GRID) * 0.25, .y = (double)(i / GRID) * 0.25, .side = 0.5, .gain = 1};
+    int column = i % GRID, row = i / GRID;
+    Look of = {.x = column * 0.25, .y = row * 0.25, .side = 0.5, .gain = 1};
     guint n;
     g_autoptr(MnkFrame) piece = part(frame, &of);
     const float *features = look_at(maker, piece, MNK_PART_SCENES, obs)
