@@ -138,11 +138,11 @@ static char *stamp_time(gint64 ms) {
                          (guint)(s % 60));
 }
 
+/* When it begins: where it ends the next stamp says well enough, and a prompt about a day is no
+ * longer than one about a minute. */
 static void add_stamp(MnkModelPrompt *prompt, const MnkRecalled *moment) {
   g_autofree char *from = stamp_time(moment->first_ms);
-  g_autofree char *to = stamp_time(moment->last_ms);
-  g_autofree char *stamp = g_str_equal(from, to) ? g_strdup_printf("\n%s ", from)
-                                                 : g_strdup_printf("\n%s-%s ", from, to);
+  g_autofree char *stamp = g_strdup_printf("\n%s ", from);
   mnk_model_prompt_text(prompt, MNK_VLM_TEXT, stamp);
 }
 
