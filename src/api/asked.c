@@ -49,17 +49,17 @@ gboolean mnk_asked_find(MnkApi *api, const char *name, MnkAsked *out, GError **e
 }
 
 /* A stream whose captions are to be the template's shows its pictures to no service. */
-static gboolean may_leave(const MnkEntry *entry) {
-  return entry == NULL ||
-         g_strcmp0(mnk_settings_string(entry->settings, MNK_OPT_BACKEND), "template") != 0;
+static gboolean may_leave(const MnkSettings *settings) {
+  return g_strcmp0(mnk_settings_string(settings, MNK_OPT_BACKEND), "template") != 0;
 }
 
-void mnk_asked_choose(MnkApi *api, const MnkEntry *entry, MnkAsked asked, MnkAskRequest *request) {
+void mnk_asked_choose(MnkApi *api, MnkAsked asked, MnkAskRequest *request) {
   gboolean local = asked == MNK_ASKED_BEST || asked == MNK_ASKED_LOCAL;
   gboolean remote = asked == MNK_ASKED_BEST || asked == MNK_ASKED_REMOTE;
   request->memory = local ? mnk_memories_find(api->memories, request->stream) : NULL;
   request->model = request->memory != NULL ? local_name(api->local) : NULL;
-  request->backend = remote && is_remote(api->backend) && may_leave(entry) ? api->backend : NULL;
+  request->backend =
+      remote && is_remote(api->backend) && may_leave(request->settings) ? api->backend : NULL;
 }
 
 /* ---- GET /v1/models ---- */

@@ -96,7 +96,7 @@ static gboolean put(MnkAsking *asking, const Place *place, GError **error) {
       .now_ms = place->now_ms,
       .over = place->entry == NULL,
   };
-  mnk_asked_choose(api, place->entry, asked, &request);
+  mnk_asked_choose(api, asked, &request);
   asking->ask = mnk_ask(api->asker, &request, &EVENTS, asking, error);
   return asking->ask != NULL;
 }
@@ -122,6 +122,18 @@ static void fail(MnkAsking *asking, const GError *error) {
   asking->events.done(NULL, error, asking->user);
 }
 
+/* What the stream had for its own still holds when it has ended. */
+static MnkSettings *settings_of(MnkApi *api, const MnkStreamRow *row) {
+  g_autoptr(MnkSettings) settings = mnk_settings_copy(mnk_registry_base(api->registry));
+  const char *spec = row->spec != NULL ? row->spec : "";
+  g_autoptr(MnkJson) json = mnk_json_parse(spec, strlen(spec), NULL, NULL);
+  const MnkJsonValue *params = json != NULL ? mnk_json_get(mnk_json_root(json), "params") : NULL;
+  g_autoptr(GError) error = NULL;
+  if (!mnk_params_apply(settings, params, FALSE, &error))
+    mnk_warning("api", row->id, "event=params-not-read reason=\"%s\"", error->message);
+  return g_steal_pointer(&settings);
+}
+
 static void row_read(gpointer result, const GError *error, gpointer data) {
   MnkAsking *asking = data;
   MnkStreamRow *row = result;
@@ -131,8 +143,8 @@ static void row_read(gpointer result, const GError *error, gpointer data) {
   } else if (row == NULL) {
     fail(asking, error);
   } else {
-    Place place = {.settings = mnk_registry_base(asking->call->api->registry),
-                   .now_ms = row->captions > 0 ? row->end_ms : -1};
+    g_autoptr(MnkSettings) settings = settings_of(asking->call->api, row);
+    Place place = {.settings = settings, .now_ms = row->captions > 0 ? row->end_ms : -1};
     if (!put(asking, &place, &failure))
       fail(asking, failure);
   }

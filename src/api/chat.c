@@ -9,9 +9,9 @@ typedef struct {
   MnkReply *reply;
   MnkChat chat;
   MnkChatHead head;
-  MnkVideoWait *video;  /* NULL: none is waited for */
-  MnkAsking *asking;    /* NULL: not begun */
-  gboolean begun, told; /* the first piece has gone out; some text has */
+  MnkVideoWait *video; /* NULL: none is waited for */
+  MnkAsking *asking;   /* NULL: not begun */
+  gboolean begun;      /* the first piece has gone out */
 } Talk;
 
 static void talk_free(Talk *talk) {
@@ -39,7 +39,6 @@ static void send_piece(Talk *talk, const char *text) {
   }
   if (*text == '\0')
     return;
-  talk->told = TRUE;
   mnk_chat_write_piece(&talk->head, text, json);
   mnk_reply_event(talk->reply, NULL, json->str);
 }
@@ -52,7 +51,7 @@ static void on_piece(const char *text, gpointer user) {
 
 static void send_end(Talk *talk, const MnkAnswer *answer) {
   g_autoptr(GString) json = g_string_new(NULL);
-  send_piece(talk, talk->told ? "" : answer->text);
+  send_piece(talk, "");
   mnk_chat_write_last(&talk->head, answer, json);
   mnk_reply_event(talk->reply, NULL, json->str);
   if (talk->head.usage) {

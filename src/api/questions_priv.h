@@ -77,9 +77,9 @@ typedef enum {
 } MnkAsked;
 /* name NULL, "" or "auto": the best. FALSE with MNK_ERROR_NOT_FOUND: none of that name. */
 gboolean mnk_asked_find(MnkApi *api, const char *name, MnkAsked *out, GError **error);
-/* Fills in who answers: memory, model and backend of the request. entry NULL: the stream has ended.
+/* Fills in who answers: memory, model and backend, by the stream and the settings of the request.
  */
-void mnk_asked_choose(MnkApi *api, const MnkEntry *entry, MnkAsked asked, MnkAskRequest *request);
+void mnk_asked_choose(MnkApi *api, MnkAsked asked, MnkAskRequest *request);
 /* The name that an answer of this one goes by. Borrowed. */
 const char *mnk_asked_name(MnkApi *api, MnkAsked asked);
 

@@ -10,14 +10,17 @@ typedef struct {
   MnkEntry *entry; /* borrowed */
   char *id, *question;
   MnkSettings *settings; /* of this question */
+  MnkKey *key;           /* who pays, owned */
   MnkStanding *standing;
-  guint64 fired;
+  guint64 fired, paid; /* tokens */
+  gboolean out_of_tokens;
 } Watch;
 
 static void watch_free(gpointer data) {
   Watch *watch = data;
   mnk_standing_free(watch->standing);
   mnk_settings_free(watch->settings);
+  mnk_key_unref(watch->key);
   g_free(watch->id);
   g_free(watch->question);
   g_free(watch);
@@ -53,28 +56,51 @@ static void on_fired(const char *id, const char *question, gint64 start_ms, gint
   mnk_hub_event(entry->hub, MNK_EVENT_WATCH, data);
 }
 
+/* Charges what it took; without tokens it is not asked until the next day. */
+static gboolean may_go_on(Watch *watch) {
+  gint64 now_us = mnk_clock_wall_us(mnk_clock_system());
+  MnkStandingState state = {0};
+  mnk_standing_state(watch->standing, &state);
+  mnk_key_spend_tokens(watch->key, state.tokens - watch->paid, now_us);
+  watch->paid = state.tokens;
+  watch->out_of_tokens = !mnk_key_has_tokens(watch->key, now_us);
+  mnk_standing_state_clear(&state);
+  return !watch->out_of_tokens && !watch->key->revoked;
+}
+
 void mnk_watches_advance(MnkEntry *entry, gint64 now_ms, gboolean scene) {
-  for (guint i = 0; entry->watches != NULL && i < entry->watches->len; i++)
-    mnk_standing_advance(((Watch *)g_ptr_array_index(entry->watches, i))->standing, now_ms, scene);
+  for (guint i = 0; entry->watches != NULL && i < entry->watches->len; i++) {
+    Watch *watch = g_ptr_array_index(entry->watches, i);
+    if (may_go_on(watch))
+      mnk_standing_advance(watch->standing, now_ms, scene);
+  }
 }
 
 /* ---- making ---- */
 
-/* Takes settings. */
-static Watch *add_watch(MnkEntry *entry, const char *id, const char *question,
-                        MnkSettings *settings, GError **error) {
+typedef struct {
+  const char *id, *question;
+  MnkSettings *settings; /* taken */
+  MnkKey *key;           /* borrowed */
+} Wish;
+
+static Watch *add_watch(MnkEntry *entry, const Wish *wish, GError **error) {
   Watch *watch = g_new0(Watch, 1);
-  *watch = (Watch){entry, g_strdup(id), g_strdup(question), settings, NULL, 0};
+  watch->entry = entry;
+  watch->id = g_strdup(wish->id);
+  watch->question = g_strdup(wish->question);
+  watch->settings = wish->settings;
+  watch->key = mnk_key_ref(wish->key);
   MnkAskRequest request = {
       .stream = entry->id,
-      .question = question,
+      .question = wish->question,
       .owner = "",
       .system = "",
-      .settings = settings,
+      .settings = wish->settings,
       .now_ms = entry->stream != NULL ? mnk_stream_clock_ms(entry->stream) : -1,
   };
-  mnk_asked_choose(entry->api, entry, MNK_ASKED_BEST, &request);
-  watch->standing = mnk_standing_new(entry->api->asker, id, &request, on_fired, watch, error);
+  mnk_asked_choose(entry->api, MNK_ASKED_BEST, &request);
+  watch->standing = mnk_standing_new(entry->api->asker, wish->id, &request, on_fired, watch, error);
   if (watch->standing == NULL) {
     watch_free(watch);
     return NULL;
@@ -120,7 +146,8 @@ static void write_watch(const Watch *watch, MnkJsonWriter *w) {
   mnk_json_add_double(w, "probability", state.probability, 4);
   write_time(w, "polled_ms", state.polled_ms);
   write_time(w, "fired_ms", state.fired_ms);
-  mnk_json_add_string(w, "fault", state.fault);
+  mnk_json_add_string(w, "fault",
+                      watch->out_of_tokens ? "the key's tokens of today are used up" : state.fault);
   mnk_json_end_object(w);
   mnk_standing_state_clear(&state);
 }
@@ -134,7 +161,9 @@ char *mnk_watches_text(const MnkEntry *entry) {
   mnk_json_begin_array(&w, NULL);
   for (guint i = 0; i < entry->watches->len; i++) {
     mnk_json_begin_object(&w, NULL);
-    write_settings(g_ptr_array_index(entry->watches, i), &w);
+    const Watch *watch = g_ptr_array_index(entry->watches, i);
+    write_settings(watch, &w);
+    mnk_json_add_string(&w, "key", watch->key->name);
     mnk_json_end_object(&w);
   }
   mnk_json_end_array(&w);
@@ -146,9 +175,17 @@ char *mnk_watches_text(const MnkEntry *entry) {
 static gboolean restore_watch(MnkEntry *entry, const MnkJsonValue *value, GError **error) {
   const char *id = mnk_json_string(mnk_json_get(value, "id"), "");
   const char *question = mnk_json_string(mnk_json_get(value, "question"), "");
+  const char *name = mnk_json_string(mnk_json_get(value, "key"), "");
+  g_autoptr(MnkKey) key = mnk_auth_find(entry->api->auth, name);
   g_autoptr(MnkSettings) settings = mnk_settings_copy(entry->settings);
-  return mnk_options_apply(settings, mnk_watch_fields, value, error) &&
-         add_watch(entry, id, question, g_steal_pointer(&settings), error) != NULL;
+  if (key == NULL) {
+    g_set_error(error, MNK_STATUS_ERROR, 403, "the key %s is gone", name);
+    return FALSE;
+  }
+  if (!mnk_options_apply(settings, mnk_watch_fields, value, error))
+    return FALSE;
+  Wish wish = {id, question, g_steal_pointer(&settings), key};
+  return add_watch(entry, &wish, error) != NULL;
 }
 
 void mnk_watches_restore(MnkEntry *entry, const char *spec) {
@@ -197,7 +234,8 @@ static Watch *make_watch(MnkCall *call, MnkEntry *entry, GError **error) {
   if (!mnk_may_ask(call->api, call->key, question, error) || !has_room(entry, error) ||
       !mnk_options_apply(settings, mnk_watch_fields, call->body, error))
     return NULL;
-  Watch *watch = add_watch(entry, id, question, g_steal_pointer(&settings), &failure);
+  Wish wish = {id, question, g_steal_pointer(&settings), call->key};
+  Watch *watch = add_watch(entry, &wish, &failure);
   if (g_error_matches(failure, MNK_ERROR, MNK_ERROR_CONFIG))
     g_set_error_literal(error, MNK_STATUS_ERROR, 409, failure->message);
   else if (watch == NULL)

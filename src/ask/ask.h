@@ -94,6 +94,7 @@ typedef struct {
   gint64 every_ms, cooldown_ms;
   double threshold;
   guint64 polls, failures, fired;
+  guint64 tokens;             /* that a remote model took for it */
   double probability;         /* of the last poll; NAN: none yet */
   gint64 polled_ms, fired_ms; /* stream time; < 0: never */
   char *fault;                /* why the last poll failed, or NULL */

@@ -27,7 +27,7 @@ struct _MnkStanding {
   MnkLocalAsk *local;
   gboolean asked_backend, scene; /* scene: one began while it was being asked */
   gint64 asked_ms;               /* stream time of the poll on its way, or of the last one */
-  guint64 polls, failures, n_fired;
+  guint64 polls, failures, n_fired, tokens;
   double probability;
   gint64 polled_ms, fired_ms;
   char *fault;
@@ -108,6 +108,7 @@ void mnk_standing_state(const MnkStanding *standing, MnkStandingState *out) {
                             .polls = standing->polls,
                             .failures = standing->failures,
                             .fired = standing->n_fired,
+                            .tokens = standing->tokens,
                             .probability = standing->probability,
                             .polled_ms = standing->polled_ms,
                             .fired_ms = standing->fired_ms,
@@ -177,6 +178,8 @@ static void on_said(const MnkBackendReply *reply, const GError *error, gpointer 
   MnkStanding *standing = user;
   standing->asked_backend = FALSE;
   double probability = reply ? yes_or_no(reply->text) : NAN;
+  if (reply)
+    standing->tokens += reply->prompt_tokens + reply->answer_tokens;
   if (error)
     poll_failed(standing, error->message);
   else if (isnan(probability))

@@ -7,8 +7,12 @@ import os
 import pathlib
 import signal
 import socket
+import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "language"))
+
+from fault_server import KEY, FaultServer
 from live import Client, Server, frame, jpeg, read_events, wait_until
 from tap import Case, Skip, contains, equal, main
 
@@ -252,6 +256,84 @@ def test_a_video_by_its_address(case: Case):
         assert again != first["stream"]
 
 
+# ---- with a service ----
+
+def service_of(remote, *arguments):
+    options = ["--backend", "openai", "--openai-url", f"{remote.url}/v1", "--model", "test-model", "--outbound-allow", "loopback",
+               "--backend-retries", "0", "--backend-breaker", "1000", "--caption-min", "1", *arguments]
+    return options, {"OPENAI_API_KEY": KEY}
+
+
+def questions(remote):
+    return [e for e in remote.state.log if e["kind"] == "ask"]
+
+
+def test_a_service_answers(case: Case):
+    """From key frames and captions; not where a stream's pictures are to stay here."""
+    with FaultServer() as remote:
+        options, environment = service_of(remote)
+        with Server(case, *options, environment=environment) as server, Client(server) as client:
+            client.say(type="hello", stream="cam")
+            for i in range(6):
+                client.send(frame(i, ZERO + i * STEP, jpeg(("red", "blue")[i % 2])))
+                client.hear_type("ack")
+            client.say(type="flush")
+            client.hear_type("caption")
+            remote.state.text = "Two dogs play in a yard."
+            equal([(m["id"], m["owned_by"]) for m in server.get("/v1/models")["data"]], [("test-model", "openai"), ("timeline", "timeline")])
+            answer = answer_of(server, "cam", "what do the dogs do?")
+            equal((answer["backend"], answer["text"], answer["router"]), ("openai", "Two dogs play in a yard.", ""))
+            equal(questions(remote)[-1]["problems"], [])
+            second = answer_of(server, "cam", "and then?", conversation=answer["conversation"])
+            equal(len(questions(remote)), 2)
+            equal(second["conversation"], answer["conversation"])
+            status, chat, _ = server.request("POST", "/v1/chat/completions", {
+                "model": "test-model", "messages": [{"role": "user", "content": "what do the dogs do?"}]})
+            equal((status, chat["choices"][0]["message"]["content"], chat["manako"]["backend"]), (200, "Two dogs play in a yard.", "openai"))
+            with streamed(server, "/v1/streams/cam/ask", {"question": "dogs?", "stream": True}) as reply:
+                events = [(name, data) for name, _, data in read_events(reply)]
+            equal("".join(d["text"] for n, d in events if n == "token"), "Two dogs play in a yard.")
+            remote.faults(always="503", on="ask")
+            status, error, _ = ask(server, "cam", "dogs?")
+            assert status in (502, 503) and "503" in error["error"]["message"], (status, error)
+            assert KEY not in json.dumps(error), error
+            remote.faults(on="ask")
+            n = len(questions(remote))
+            equal(server.request("PATCH", "/v1/streams/cam", {"params": {"backend": "template"}})[0], 200)
+            equal(answer_of(server, "cam", "what do the dogs do?")["backend"], "timeline")
+            refused(server.request("POST", "/v1/streams/cam/watch", {"question": "dogs"}), 409, "model")
+            equal(len(questions(remote)), n, "nothing has left")
+            client.say(type="end")
+            client.drain()
+            equal(answer_of(server, "cam", "what do the dogs do?")["backend"], "timeline", "as it was for the stream")
+
+
+def test_a_service_is_asked_again_and_again(case: Case):
+    """A standing question is its key's to pay for, and stops when that cannot."""
+    path, keys = key_file(case, ann=("ask,read,ingest", {"tokens_per_day": 5000}))
+    with FaultServer() as remote:
+        options, environment = service_of(remote, "--keys", path, "--frame-batch-size", 512)
+        with Server(case, *options, environment=environment) as server, Client(server, extra_headers=auth(keys["ann"])) as client:
+            client.say(type="hello", stream="cam")
+            client.hear_type("hello")
+            remote.state.text = "Yes."
+            watch = server.request("POST", "/v1/streams/cam/watch", {"question": "dogs play", "cooldown_s": 0}, headers=auth(keys["ann"]))
+            equal(watch[0], 201, watch[1])
+            state = lambda: server.get("/v1/streams/cam/watch", headers=auth(keys["ann"]))["watches"][0]
+            for i in range(200):
+                client.send(frame(i, ZERO + i * STEP, jpeg(("red", "blue")[i % 2])))
+                client.hear_type("ack")
+                if i % 4 == 3:
+                    client.say(type="flush")
+                if (shown := state())["fault"] and "tokens" in shown["fault"]:
+                    break
+                time.sleep(0.02)
+            assert shown["fired"] == 1 and shown["probability"] == 1, shown
+            contains(shown["fault"], "tokens of today")
+            refused(ask(server, "cam", "dogs?", keys["ann"]), 429, "ann")
+            equal(len(client.of("watch")), 1)
+
+
 # ---- with the colour model ----
 
 def test_what_was_seen(case: Case):
@@ -355,8 +437,10 @@ def test_clients_of_openai(case: Case):
 def test_a_video_by_its_address_is_remembered(case: Case):
     os.mkdir(case.path("videos"))
     case.clip("videos/three.mp4", colours=("red", "lime", "blue"), seconds=2)
-    with with_model(case, "--files-root", case.path("videos"), "--fps", 2) as server:
-        for colour, text in (("green", "the scene is green"), ("blue", "the scene is blue"), ("red", "the scene is red")):
+    # so slow that the last pictures wait when the film is over
+    with with_model(case, "--files-root", case.path("videos"), "--fps", 2, "--vision-budget", 0.02,
+                    "--backend", "template") as server:
+        for colour, text in (("blue", "the scene is blue"), ("green", "the scene is green"), ("red", "the scene is red")):
             status, chat, _ = server.request("POST", "/v1/chat/completions", {"manako": {"history": "always"}, "messages": [
                 {"role": "user", "content": [{"type": "video_url", "video_url": {"url": "file:three.mp4"}},
                                              {"type": "text", "text": f"was it {colour}?"}]}]})
