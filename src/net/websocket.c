@@ -17,6 +17,7 @@ enum {
   SCRATCH = 65536,
   FIRST_ROOM = 512,
   PONGS_MAX = 4096, /* bytes of pongs that may wait; of further pings the last is answered */
+  CLOSE_WAITS = 15, /* times close_ms, in all */
 };
 
 typedef enum { OPEN, CLOSING, LINGER, OVER } State;
@@ -46,7 +47,8 @@ struct _MnkWebSocket {
   GBytes *later_pong; /* what the last ping over that measure said */
   MnkTimer timer, turn;
   gint64 heard_us;
-  guint unanswered; /* pings since something was heard */
+  gint64 close_by_us; /* a peer that reads its backlog, however slowly, has until then */
+  guint unanswered;   /* pings since something was heard */
   guint64 received;
   guint code; /* for closed; 0: not known yet */
   char *reason;
@@ -200,6 +202,14 @@ static void drained(MnkWebSocket *ws) {
   }
 }
 
+/* The peer has close_ms to answer; again so long whenever it has read some of its backlog. */
+static void arm_close(MnkWebSocket *ws) {
+  gint64 now = g_get_monotonic_time(), wait_us = ws->config.close_ms * 1000;
+  if (ws->close_by_us == 0)
+    ws->close_by_us = now + wait_us * CLOSE_WAITS;
+  mnk_loop_timer_set(&ws->timer, MIN(now + wait_us, ws->close_by_us));
+}
+
 static void flush(MnkWebSocket *ws) {
   while (ws->state != OVER && !ws->reading) {
     gsize length = waiting(&ws->out);
@@ -211,6 +221,8 @@ static void flush(MnkWebSocket *ws) {
       return;
     }
     ws->out.head += (gsize)n;
+    if (n > 0 && ws->state != OPEN)
+      arm_close(ws);
     if (waiting(&ws->out) > 0)
       continue;
     drained(ws);
@@ -245,10 +257,6 @@ gsize mnk_websocket_backlog(const MnkWebSocket *ws) {
 }
 
 /* ---- Closing ---- */
-
-static void arm_close(MnkWebSocket *ws) {
-  mnk_loop_timer_set(&ws->timer, g_get_monotonic_time() + ws->config.close_ms * 1000);
-}
 
 static void linger(MnkWebSocket *ws) {
   if (ws->state >= LINGER)

@@ -28,7 +28,8 @@ typedef struct {
   gsize backlog_max;  /* bytes that wait to be sent; a control frame always finds room */
   gint64 ping_ms;     /* a ping when nothing has come for this long; 0: never */
   guint pongs_missed; /* this many pings without any answer: the connection counts as lost */
-  gint64 close_ms;    /* longest wait for the peer's close frame */
+  gint64 close_ms;    /* longest wait for the peer's close frame; begins anew when the peer has read
+                       * some of a backlog, 15 times at most */
 } MnkWebSocketConfig;
 extern const MnkWebSocketConfig mnk_websocket_config_default; /* 8 MiB, 256 KiB, 15 s, 2, 2 s */
 

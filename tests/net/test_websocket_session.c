@@ -1,6 +1,7 @@
 /* What a session does with time, with slow peers and with its own end. */
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "net/websocket_priv.h"
 #include "websocket_peer.h"
@@ -85,6 +86,27 @@ static void test_close_deadline(void) {
   mnk_websocket_close(peer->ws, 1000, NULL);
   peer_expect_closed(peer, 1000); /* though the peer says nothing */
   peer_expect(peer, "close:1000 eof");
+}
+
+/* A peer that goes on reading gets all that waited, though it takes longer than the deadline. */
+static void test_close_behind_backlog(void) {
+  enum { LENGTH = 4 << 20, PIECE = 128 << 10, PAUSE_US = 40000 };
+  MnkWebSocketConfig config = quiet_config;
+  config.close_ms = 600;
+  g_autoptr(Peer) peer = peer_new(TRUE, &config);
+  g_autofree guint8 *bytes = g_malloc0(LENGTH);
+  g_assert_true(mnk_websocket_send_binary(peer->ws, bytes, LENGTH));
+  mnk_websocket_close(peer->ws, 1000, NULL);
+  gsize total = 0;
+  for (gssize n = 1; n != 0;) {
+    while (g_main_context_iteration(NULL, FALSE))
+      ;
+    n = read(peer->fd, bytes, PIECE);
+    total += n > 0 ? (gsize)n : 0;
+    g_usleep(PAUSE_US);
+  }
+  g_assert_cmpuint(total, ==, LENGTH + 10 + 4); /* with the heads, and the close frame */
+  peer_expect_closed(peer, 1000);
 }
 
 /* Nor does a peer hold the connection by not closing its side, nor by going on to send. */
@@ -412,6 +434,7 @@ static const struct {
     {"close/after-backlog", test_close_after_backlog},
     {"close/reasons", test_reasons},
     {"close/deadline", test_close_deadline},
+    {"close/behind-backlog", test_close_behind_backlog},
     {"close/linger-deadline", test_linger_deadline},
     {"close/peers-reason", test_peers_reason},
     {"close/no-status", test_no_status},
