@@ -369,12 +369,16 @@ guint mnk_hub_readers(const MnkHub *hub, guint kinds) {
   return n;
 }
 
-/* To all that are live. A reader may go while it is served, never another one. */
+/* To all that are live. A reader may go while it is served, never another one. What is in the store
+ * before it is told may have been read there. */
 static void publish(MnkHub *hub, MnkEvent *event) {
+  gboolean caption = event->kind == MNK_EVENT_CAPTION;
   for (GList *l = hub->readers.head, *next; l != NULL; l = next) {
     next = l->next;
     MnkReader *reader = l->data;
-    if (reader->live && send_live(reader, event) && event->kind == MNK_EVENT_CAPTION)
+    if (!reader->live || (caption && event->seq <= reader->seq))
+      continue;
+    if (send_live(reader, event) && caption)
       reader->seq = event->seq;
   }
 }

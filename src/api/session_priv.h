@@ -53,7 +53,7 @@ void mnk_session_frame(MnkSession *session, const MnkPushMessage *message);
 void mnk_session_packet(MnkSession *session, const guint8 *bytes, gsize length);
 /* The stream takes frames now. */
 void mnk_session_ready(gpointer user);
-/* Acks that wait go out, if there is room. */
-void mnk_session_flush_acks(MnkSession *session);
+/* Acks that wait go out, however slowly the client reads. */
+void mnk_session_send_acks(MnkSession *session);
 
 #endif

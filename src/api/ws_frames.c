@@ -8,22 +8,12 @@ enum {
 
 /* ---- acks ---- */
 
-static gboolean acks_are_due(gpointer user) {
-  MnkSession *session = user;
-  session->ack_timer = 0;
-  mnk_session_flush_acks(session);
-  return G_SOURCE_REMOVE;
-}
+static gboolean acks_are_due(gpointer user);
 
-void mnk_session_flush_acks(MnkSession *session) {
+void mnk_session_send_acks(MnkSession *session) {
+  g_clear_handle_id(&session->ack_timer, g_source_remove);
   if (session->acks == 0 || session->ws == NULL)
     return;
-  if (mnk_websocket_backlog(session->ws) > ACK_BACKLOG) {
-    if (session->ack_timer == 0)
-      session->ack_timer = g_timeout_add(ACK_AGAIN_MS, acks_are_due, session);
-    return;
-  }
-  g_clear_handle_id(&session->ack_timer, g_source_remove);
   g_autoptr(GString) json = g_string_sized_new(96);
   MnkJsonWriter w;
   mnk_json_writer_init(&w, json);
@@ -38,11 +28,26 @@ void mnk_session_flush_acks(MnkSession *session) {
   mnk_session_send(session, json);
 }
 
+/* Acks wait while the client is behind with its reading. */
+static void send_acks_with_room(MnkSession *session) {
+  if (session->ws == NULL || mnk_websocket_backlog(session->ws) <= ACK_BACKLOG)
+    mnk_session_send_acks(session);
+  else if (session->ack_timer == 0)
+    session->ack_timer = g_timeout_add(ACK_AGAIN_MS, acks_are_due, session);
+}
+
+static gboolean acks_are_due(gpointer user) {
+  MnkSession *session = user;
+  session->ack_timer = 0;
+  send_acks_with_room(session);
+  return G_SOURCE_REMOVE;
+}
+
 static void acknowledge(MnkSession *session, gint64 index, guint buffered) {
   session->acks++;
   session->frame_count = buffered;
   session->frame_index = index;
-  mnk_session_flush_acks(session);
+  send_acks_with_room(session);
 }
 
 /* ---- frames ---- */

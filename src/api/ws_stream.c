@@ -46,6 +46,13 @@ void mnk_session_error(MnkSession *session, const GError *error, const char *fie
   mnk_session_send(session, json);
 }
 
+/* The last words: what was taken of the client is acknowledged before. */
+static void say_goodbye(MnkSession *session, guint code, const char *reason) {
+  mnk_session_send_acks(session);
+  if (session->ws != NULL)
+    mnk_websocket_close(session->ws, code, reason);
+}
+
 /* ---- captions ---- */
 
 static gboolean reader_send(MnkEvent *event, gpointer user) {
@@ -71,15 +78,14 @@ static void reader_end(gpointer user) {
   session->over = TRUE;
   if (session->ws == NULL)
     return;
-  mnk_session_flush_acks(session);
   const MnkEntry *entry = session->entry;
   if (entry != NULL && entry->state == MNK_STATE_FAILED) {
     mnk_session_error(session, entry->failure, NULL);
-    mnk_websocket_close(session->ws, MNK_WS_INTERNAL, "the stream has failed");
+    say_goodbye(session, MNK_WS_INTERNAL, "the stream has failed");
   } else if (session->api->draining) {
-    mnk_websocket_close(session->ws, MNK_WS_GOING_AWAY, "the server is going down");
+    say_goodbye(session, MNK_WS_GOING_AWAY, "the server is going down");
   } else {
-    mnk_websocket_close(session->ws, MNK_WS_NORMAL, "the stream has ended");
+    say_goodbye(session, MNK_WS_NORMAL, "the stream has ended");
   }
 }
 
@@ -98,7 +104,7 @@ static void evict(gpointer client) {
   session->over = TRUE;
   leave(session);
   if (session->ws != NULL)
-    mnk_websocket_close(session->ws, MNK_WS_POLICY, "another connection goes on with the stream");
+    say_goodbye(session, MNK_WS_POLICY, "another connection goes on with the stream");
 }
 
 gboolean mnk_session_join(MnkSession *session, MnkEntry *entry, gint64 since, gboolean take_over,
@@ -196,7 +202,7 @@ static void on_end(MnkSession *session) {
   if (session->entry != NULL)
     mnk_entry_stop(session->entry);
   else
-    mnk_websocket_close(session->ws, MNK_WS_NORMAL, "nothing was sent");
+    say_goodbye(session, MNK_WS_NORMAL, "nothing was sent");
 }
 
 static void dispatch(MnkSession *session, MnkPushMessage *message) {
@@ -294,7 +300,7 @@ void mnk_sessions_go_away(MnkApi *api) {
   for (GList *at = sessions; at != NULL; at = at->next) {
     MnkSession *session = at->data;
     if (session->ws != NULL && !session->over)
-      mnk_websocket_close(session->ws, MNK_WS_GOING_AWAY, "the server is going down");
+      say_goodbye(session, MNK_WS_GOING_AWAY, "the server is going down");
     session->over = TRUE;
   }
 }

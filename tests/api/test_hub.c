@@ -332,6 +332,23 @@ static void test_seam(void) {
     seam_with(seed);
 }
 
+/* A caption is in the store a moment before it is told: a reader may meet it there first. */
+static void test_read_before_told(void) {
+  g_auto(Bench) bench = {0};
+  bench_init(&bench);
+  keep_many(&bench, 5);
+  mnk_hub_open(bench.hub, 3);
+  g_auto(Fake) fake = {0};
+  fake_init(&fake, &bench, 0, G_MAXUINT);
+  wait_live(&fake);
+  expect(&fake, 1, 5);
+  for (guint64 seq = 4; seq <= 6; seq++) {
+    g_autoptr(MnkCaption) caption = make_caption(seq, seq);
+    mnk_hub_caption(bench.hub, caption, TRUE, NULL);
+  }
+  expect(&fake, 1, 6);
+}
+
 /* What the store could not keep is told once, live and to one that is behind. */
 static void test_lost(void) {
   g_auto(Bench) bench;
@@ -388,6 +405,7 @@ static void test_told_again(void) {
   mnk_hub_open(bench.hub, 0);
   fake_init(&live, &bench, 0, 1000);
   tell(&bench, 1);
+  wait_for(&live, 1);
   tell_lost(&bench, 2);
   tell(&bench, 2); /* seq 3 is caption 2 again */
   wait_for(&live, 3);
@@ -539,6 +557,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/hub/replay", test_replay);
   g_test_add_func("/hub/opened-later", test_opened_later);
   g_test_add_func("/hub/seam", test_seam);
+  g_test_add_func("/hub/read-before-told", test_read_before_told);
   g_test_add_func("/hub/lost", test_lost);
   g_test_add_func("/hub/overflow", test_overflow);
   g_test_add_func("/hub/told-again", test_told_again);

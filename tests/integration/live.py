@@ -8,6 +8,7 @@ import io
 import json
 import re
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -117,7 +118,13 @@ class Server:
 
     # ---- WebSocket ----
 
-    def connect(self, path="/ws/stream", **options):
+    def connect(self, path="/ws/stream", receive_buffer=None, **options):
+        """receive_buffer: bytes that the kernel keeps of what is not read."""
+        if receive_buffer is not None:
+            options["sock"] = socket.socket()
+            options["sock"].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            options["sock"].connect(("127.0.0.1", self.port))
+
         async def connect():
             return await websockets.client.connect(
                 f"ws://127.0.0.1:{self.port}{path}", max_size=1 << 26, compression=None, **options)

@@ -112,8 +112,8 @@ def main(cases):
         except Exception:
             failed = True
             print(f"not ok {number} - {name}", flush=True)
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
+            # standard error: meson shows it beside a failure, and only it
+            print(f"{name}:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
         finally:
             subprocess.run(["chmod", "-R", "u+rwx", folder], check=False)
             shutil.rmtree(folder, ignore_errors=True)

@@ -353,7 +353,7 @@ def test_resume_of_what_is_not_there(case: Case):
 def test_slow_reader(case: Case):
     """One that does not read for a while: acks are put together, captions are all there."""
     with Server(case, "--frame-batch-size", 4, "--caption-min", "1") as server:
-        client = Client(server, max_queue=1, read_limit=1024)
+        client = Client(server, max_queue=1, read_limit=1024, receive_buffer=4096)
         quick = Client(server)
         client.say(type="hello", stream="slow", binary=True)
         client.hear_type("hello")
@@ -379,7 +379,7 @@ def test_slow_reader(case: Case):
 def test_one_that_never_reads(case: Case):
     """It is cut once its captions do not fit any more, and can resume."""
     with Server(case, "--backlog-max", 4096, "--frame-batch-size", 2, "--caption-min", "0") as server:
-        client = Client(server, max_queue=1, read_limit=1024)
+        client = Client(server, max_queue=1, read_limit=1024, receive_buffer=4096)
         client.say(type="hello", stream="deaf", binary=True)
         client.hear_type("hello")
         pictures = [jpeg(c, (64, 48)) for c in ("red", "green", "blue")]
