@@ -4,6 +4,7 @@
 #define MNK_IPC_H
 
 #include "base/base.h"
+#include "wire/wire.h"
 
 /* ---- Messages ---- */
 
@@ -64,6 +65,8 @@ typedef struct {
 } MnkMessage;
 void mnk_message_free(MnkMessage *message);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MnkMessage, mnk_message_free)
+/* The payload as JSON, within mnk_json_limits_default. NULL: it is none. */
+MnkJson *mnk_message_json(const MnkMessage *message, GError **error);
 
 /* Header on the wire: u32 length of the payload, u16 type, u16 number of fds, u32 stream; host
  * order. */
@@ -93,6 +96,7 @@ MnkMessage *mnk_channel_receive(MnkChannel *channel, int timeout_ms, GError **er
  */
 
 typedef struct _MnkOutbox MnkOutbox;
+/* Its thread begins with the first word: until then a cage can be closed. */
 MnkOutbox *mnk_outbox_new(MnkChannel *channel);
 /* Sends what it still holds. */
 void mnk_outbox_free(MnkOutbox *outbox);

@@ -15,3 +15,9 @@ void mnk_message_free(MnkMessage *message) {
     close(message->fd);
   g_free(message);
 }
+
+MnkJson *mnk_message_json(const MnkMessage *message, GError **error) {
+  gsize length = 0;
+  const char *bytes = g_bytes_get_data(message->payload, &length);
+  return mnk_json_parse(bytes, length, NULL, error);
+}

@@ -8,7 +8,7 @@ enum { MAX_WAITING = 4096 };
 struct _MnkOutbox {
   MnkChannel *channel;
   MnkQueue *queue;
-  GThread *thread;
+  GThread *thread; /* NULL: nothing has been said */
 };
 
 typedef struct {
@@ -39,7 +39,6 @@ MnkOutbox *mnk_outbox_new(MnkChannel *channel) {
   MnkOutbox *outbox = g_new0(MnkOutbox, 1);
   outbox->channel = channel;
   outbox->queue = mnk_queue_new(MAX_WAITING, MNK_QUEUE_DROP_NEWEST, letter_free);
-  outbox->thread = g_thread_new("outbox", run, outbox);
   return outbox;
 }
 
@@ -47,13 +46,16 @@ void mnk_outbox_free(MnkOutbox *outbox) {
   if (outbox == NULL)
     return;
   mnk_queue_close(outbox->queue);
-  g_thread_join(outbox->thread);
+  if (outbox->thread != NULL)
+    g_thread_join(outbox->thread);
   mnk_queue_free(outbox->queue);
   g_free(outbox);
 }
 
 void mnk_outbox_send(MnkOutbox *outbox, MnkMessageType type, guint32 stream, const char *text,
                      gsize length) {
+  if (outbox->thread == NULL)
+    outbox->thread = g_thread_new("outbox", run, outbox);
   Letter *letter = g_new(Letter, 1);
   *letter = (Letter){type, stream, g_bytes_new(text, length)};
   if (!mnk_queue_push(outbox->queue, letter))

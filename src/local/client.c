@@ -184,9 +184,7 @@ static void on_saved(MnkLocal *local, const MnkJsonValue *value) {
 static void on_message(MnkMessage *message, gpointer user) {
   MnkLocal *local = user;
   g_autoptr(GError) error = NULL;
-  gsize length = 0;
-  const char *bytes = g_bytes_get_data(message->payload, &length);
-  g_autoptr(MnkJson) json = mnk_json_parse(bytes, length, NULL, &error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, &error);
   if (json == NULL) {
     mnk_local_kill(local, error->message);
     return;

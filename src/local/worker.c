@@ -58,17 +58,8 @@ void mnk_office_count(MnkModelOffice *office, const MnkLocalCounters *more) {
   g_mutex_unlock(&office->lock);
 }
 
-static MnkJson *payload_json(const MnkMessage *message, GError **error) {
-  gsize length = 0;
-  const char *bytes = g_bytes_get_data(message->payload, &length);
-  return mnk_json_parse(bytes, length, NULL, error);
-}
-
-/* The outbox's thread begins with the first word: the cage is closed while there is one thread. */
 static void say(Worker *worker, MnkMessageType type, guint32 stream, const char *text,
                 gsize length) {
-  if (worker->outbox == NULL)
-    worker->outbox = mnk_outbox_new(worker->office.channel);
   mnk_outbox_send(worker->outbox, type, stream, text, length);
 }
 
@@ -204,7 +195,7 @@ static void start(Worker *worker, const MnkModelHello *hello) {
 
 /* The cage is closed before a byte of the model is read, and before there is another thread. */
 static gboolean hello(Worker *worker, const MnkMessage *message, GError **error) {
-  g_autoptr(MnkJson) json = payload_json(message, error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, error);
   MnkModelHello hello;
   if (json == NULL || !mnk_model_hello_read(mnk_json_root(json), &hello, error))
     return FALSE;
@@ -321,7 +312,7 @@ static void refuse(Worker *worker, const GError *error) {
 
 static void handle_rest(Worker *worker, MnkMessage *message) {
   g_autoptr(GError) error = NULL;
-  g_autoptr(MnkJson) json = payload_json(message, &error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, &error);
   gboolean ok = json != NULL;
   guint number = 0;
   if (ok && message->type == MNK_MSG_CANCEL) {
@@ -405,6 +396,7 @@ int mnk_local_worker_run(int fd) {
       .office.jobs = g_hash_table_new(NULL, NULL),
       .memories = g_hash_table_new_full(NULL, NULL, NULL, memory_unref),
   };
+  worker.outbox = mnk_outbox_new(worker.office.channel);
   g_mutex_init(&worker.office.lock);
   int status = 0;
   while (!worker.quit) {

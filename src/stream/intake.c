@@ -195,13 +195,14 @@ static void dispatch(MnkStream *stream, MnkMessageType type, const MnkJsonValue 
 }
 
 void mnk_stream_intake(MnkStream *stream, MnkMessage *message) {
-  gsize length = 0;
-  const char *bytes = g_bytes_get_data(message->payload, &length);
   g_autoptr(GError) error = NULL;
-  g_autoptr(MnkJson) json = mnk_json_parse(bytes, length, NULL, &error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, &error);
   gboolean is_picture = message->type == MNK_MSG_PICTURE || message->type == MNK_MSG_PREVIEW;
   if (json != NULL && (!stream->source_over || is_picture)) {
-    g_autofree char *text = message->type == MNK_MSG_OPENED ? g_strndup(bytes, length) : NULL;
+    g_autofree char *text = message->type == MNK_MSG_OPENED
+                                ? g_strndup(g_bytes_get_data(message->payload, NULL),
+                                            g_bytes_get_size(message->payload))
+                                : NULL;
     dispatch(stream, message->type, mnk_json_root(json), text, &error);
   }
   if (error != NULL)

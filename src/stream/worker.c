@@ -33,18 +33,8 @@ typedef struct {
   gboolean quit;
 } Worker;
 
-static MnkJson *payload_json(const MnkMessage *message, GError **error) {
-  gsize length = 0;
-  const char *bytes = g_bytes_get_data(message->payload, &length);
-  return mnk_json_parse(bytes, length, NULL, error);
-}
-
-/* The outbox's thread is started by the first word: the cage is closed while there is one thread.
- */
 static void say(Worker *worker, MnkMessageType type, guint32 number, const char *text,
                 gsize length) {
-  if (worker->outbox == NULL)
-    worker->outbox = mnk_outbox_new(worker->place.channel);
   mnk_outbox_send(worker->outbox, type, number, text, length);
 }
 
@@ -91,7 +81,7 @@ static void make_ready(Worker *worker, MnkLooker *looker) {
 /* The runtime is loaded and the cage is closed before a byte of any source is read; and before
  * there is another thread. */
 static gboolean hello(Worker *worker, MnkMessage *message, GError **error) {
-  g_autoptr(MnkJson) json = payload_json(message, error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, error);
   MnkWorkerSetup setup;
   if (worker->place.looker != NULL || json == NULL ||
       !mnk_worker_setup_read(mnk_json_root(json), &setup, error))
@@ -142,7 +132,7 @@ static gboolean check_place(Worker *worker, guint32 number, GError **error) {
 }
 
 static gboolean open_watch(Worker *worker, MnkMessage *message, GError **error) {
-  g_autoptr(MnkJson) json = payload_json(message, error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, error);
   MnkWatchSetup setup;
   if (json == NULL || !mnk_watch_setup_read(mnk_json_root(json), &setup, error))
     return FALSE;
@@ -157,7 +147,7 @@ static gboolean open_watch(Worker *worker, MnkMessage *message, GError **error) 
 }
 
 static gboolean set_watch(MnkWatch *watch, const MnkMessage *message, GError **error) {
-  g_autoptr(MnkJson) json = payload_json(message, error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, error);
   MnkWatchLive live;
   if (json == NULL || !mnk_watch_live_read(mnk_json_root(json), &live, error))
     return FALSE;
@@ -166,7 +156,7 @@ static gboolean set_watch(MnkWatch *watch, const MnkMessage *message, GError **e
 }
 
 static gboolean mark_watch(MnkWatch *watch, const MnkMessage *message, GError **error) {
-  g_autoptr(MnkJson) json = payload_json(message, error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, error);
   gint64 number;
   if (json == NULL || !mnk_json_get_int(mnk_json_root(json), "number", MNK_JSON_REQUIRED, 0,
                                         G_MAXINT64, &number, error))
@@ -179,7 +169,7 @@ static gboolean mark_watch(MnkWatch *watch, const MnkMessage *message, GError **
  * becomes of them. */
 static gboolean take_pushed(Worker *worker, MnkWatch *watch, const MnkMessage *message,
                             GError **error) {
-  g_autoptr(MnkJson) json = payload_json(message, error);
+  g_autoptr(MnkJson) json = mnk_message_json(message, error);
   const MnkJsonValue *value = json != NULL ? mnk_json_root(json) : NULL;
   gint64 slot, length, pts_ms, arrival_us;
   if (json == NULL ||
@@ -200,7 +190,7 @@ static gboolean take_pushed(Worker *worker, MnkWatch *watch, const MnkMessage *m
 }
 
 static void free_slot(Worker *worker, const MnkMessage *message) {
-  g_autoptr(MnkJson) json = payload_json(message, NULL);
+  g_autoptr(MnkJson) json = mnk_message_json(message, NULL);
   gint64 slot = json != NULL ? mnk_json_int(mnk_json_get(mnk_json_root(json), "slot"), -1) : -1;
   if (worker->place.slots == NULL || slot < 0 || slot >= MNK_SLOTS ||
       !mnk_slots_release(worker->place.slots, (guint)slot))
@@ -293,6 +283,7 @@ int mnk_worker_run(int fd) {
           g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)(void (*)(void))mnk_watch_free),
   };
   worker.place.budget = &worker.budget;
+  worker.outbox = mnk_outbox_new(worker.place.channel);
   int status = 0;
   while (!worker.quit) {
     g_autoptr(GError) error = NULL;

@@ -135,9 +135,7 @@ static void on_refused(Process *process, MnkMessage *message) {
 }
 
 static void on_own_message(Process *process, MnkMessage *message) {
-  gsize length = 0;
-  const char *bytes = g_bytes_get_data(message->payload, &length);
-  g_autoptr(MnkJson) json = mnk_json_parse(bytes, length, NULL, NULL);
+  g_autoptr(MnkJson) json = mnk_message_json(message, NULL);
   const MnkJsonValue *root = json != NULL ? mnk_json_root(json) : NULL;
   gint64 slot = mnk_json_int(mnk_json_get(root, "slot"), -1);
   if (message->type == MNK_MSG_READY)
@@ -151,9 +149,7 @@ static void on_own_message(Process *process, MnkMessage *message) {
 
 /* Of a stream that has just gone: its slot must be free again. */
 static void drop_picture(Process *process, MnkMessage *message) {
-  gsize length = 0;
-  const char *bytes = g_bytes_get_data(message->payload, &length);
-  g_autoptr(MnkJson) json = mnk_json_parse(bytes, length, NULL, NULL);
+  g_autoptr(MnkJson) json = mnk_message_json(message, NULL);
   gint64 slot = json != NULL ? mnk_json_int(mnk_json_get(mnk_json_root(json), "slot"), -1) : -1;
   if (slot >= 0 && slot < MNK_SLOTS)
     post_slot(process, MNK_MSG_SLOT_FREE, (guint)slot);
