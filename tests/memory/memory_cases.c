@@ -5,29 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "case_io.h"
 #include "memory/memory.h"
-
-static void take(FILE *in, gpointer out, gsize size, gsize n) {
-  if (fread(out, size, n, in) != n)
-    g_error("the case file is cut off");
-}
-
-static guint32 take_u32(FILE *in) {
-  guint32 value;
-  take(in, &value, sizeof value, 1);
-  return value;
-}
-
-static float take_float(FILE *in) {
-  float value;
-  take(in, &value, sizeof value, 1);
-  return value;
-}
-
-static void give(FILE *out, gconstpointer data, gsize size, gsize n) {
-  if (n > 0 && fwrite(data, size, n, out) != n)
-    g_error("the results cannot be written");
-}
 
 typedef struct {
   guint32 n, columns;

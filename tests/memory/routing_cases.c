@@ -2,29 +2,8 @@
  * which made them and compares: routing_cases IN OUT. Numbers are as this machine has them. */
 #include <stdio.h>
 
+#include "case_io.h"
 #include "memory/memory.h"
-
-static void take(FILE *in, gpointer out, gsize size, gsize n) {
-  if (n > 0 && fread(out, size, n, in) != n)
-    g_error("the case file is cut off");
-}
-
-static guint32 take_u32(FILE *in) {
-  guint32 value;
-  take(in, &value, sizeof value, 1);
-  return value;
-}
-
-static float take_float(FILE *in) {
-  float value;
-  take(in, &value, sizeof value, 1);
-  return value;
-}
-
-static void give(FILE *out, gconstpointer data, gsize size, gsize n) {
-  if (n > 0 && fwrite(data, size, n, out) != n)
-    g_error("the results cannot be written");
-}
 
 static void give_u32(FILE *out, guint32 value) {
   give(out, &value, sizeof value, 1);
