@@ -3,6 +3,7 @@
 its sources), the model files, a sample video.
 
     fetch.py                 all of that
+    fetch.py --first         without the library for language models, which takes minutes to compile
     fetch.py --models        the runtime and the models; every model is read and checked, a damaged
                              one is got again
     fetch.py --tests         also the pictures and clips that tests need
@@ -40,7 +41,8 @@ from registry import Failure
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(TOOLS, "lock.json")
 MANIFEST = os.path.join(os.path.dirname(TOOLS), "models", "manifest.json")
-DEFAULT_GROUPS = ("runtime", "compiled", "models", "samples")
+FIRST_GROUPS = ("runtime", "models", "samples")
+DEFAULT_GROUPS = (*FIRST_GROUPS, "compiled")
 DOWNLOADS_AT_ONCE, REPORT_SECONDS = 3, 5
 
 
@@ -371,6 +373,8 @@ def main():
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--models", action="store_true",
                       help="the runtime and the models, each read and checked")
+    what.add_argument("--first", action="store_true",
+                      help="without the libraries that are compiled, which takes minutes")
     what.add_argument("--tests", action="store_true", help="also what tests need")
     what.add_argument("--bench", action="store_true", help="also what benchmarks need")
     what.add_argument("--path", metavar="NAME", help="print where something lies")
@@ -391,6 +395,8 @@ def main():
     groups = DEFAULT_GROUPS
     if options.models:
         groups = ("runtime", "models")
+    elif options.first:
+        groups = FIRST_GROUPS
     elif options.tests:
         groups += ("tests",)
     elif options.bench:

@@ -3,8 +3,8 @@
 
 static void refuse(GError **error) {
   g_set_error_literal(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED,
-                      "this build has no local vision-language model; run ./dev setup, which "
-                      "compiles the library for it, and build again");
+                      "this build has no local vision-language model; ./dev build compiles the "
+                      "library for it, and builds again");
 }
 
 gboolean mnk_vlm_is_built(void) {
