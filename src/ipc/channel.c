@@ -31,6 +31,7 @@ struct _MnkChannel {
   GCond turn;
   gboolean sending;
   gboolean send_ended;
+  GByteArray *rest; /* of a message that the socket took a part of, or NULL; who sends has it */
 
   /* Receiving: the message that is on its way. */
   Header header;
@@ -57,6 +58,7 @@ void mnk_channel_free(MnkChannel *channel) {
   if (channel->received_fd >= 0)
     close(channel->received_fd);
   g_free(channel->payload);
+  g_clear_pointer(&channel->rest, g_byte_array_unref);
   g_clear_error(&channel->receive_error);
   g_mutex_clear(&channel->lock);
   g_cond_clear(&channel->turn);
@@ -180,6 +182,38 @@ static gboolean send_parts(MnkChannel *channel, struct msghdr *message, gint64 d
   return TRUE;
 }
 
+/* What is left of a message goes before any other. */
+static gboolean send_rest(MnkChannel *channel, gint64 deadline_us, GError **error) {
+  if (channel->rest == NULL)
+    return TRUE;
+  struct iovec part = {channel->rest->data, channel->rest->len};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  gboolean begun = FALSE;
+  gboolean sent = send_parts(channel, &message, deadline_us, &begun, error);
+  if (sent)
+    g_clear_pointer(&channel->rest, g_byte_array_unref);
+  else
+    g_byte_array_remove_range(channel->rest, 0, channel->rest->len - (guint)part.iov_len);
+  return sent;
+}
+
+static void keep_rest(MnkChannel *channel, const struct msghdr *message) {
+  channel->rest = g_byte_array_new();
+  for (gsize i = 0; i < message->msg_iovlen; i++)
+    g_byte_array_append(channel->rest, message->msg_iov[i].iov_base,
+                        (guint)message->msg_iov[i].iov_len);
+}
+
+gboolean mnk_channel_flush(MnkChannel *channel) {
+  g_autoptr(GError) fault = NULL;
+  gint64 deadline_us = deadline_after(0);
+  if (begin_sending(channel, deadline_us, &fault)) {
+    send_rest(channel, deadline_us, &fault);
+    end_sending(channel, FALSE);
+  }
+  return !g_error_matches(fault, MNK_ERROR, MNK_ERROR_LIMIT);
+}
+
 gboolean mnk_channel_send(MnkChannel *channel, MnkMessageType type, guint32 stream,
                           const char *payload, gsize length, int fd, int timeout_ms,
                           GError **error) {
@@ -200,9 +234,17 @@ gboolean mnk_channel_send(MnkChannel *channel, MnkMessageType type, guint32 stre
   gint64 deadline_us = deadline_after(timeout_ms);
   if (!begin_sending(channel, deadline_us, error))
     return FALSE;
+  g_autoptr(GError) fault = NULL;
   gboolean begun = FALSE;
-  gboolean sent = send_parts(channel, &message, deadline_us, &begun, error);
+  gboolean sent = send_rest(channel, deadline_us, &fault) &&
+                  send_parts(channel, &message, deadline_us, &begun, &fault);
+  if (begun && timeout_ms == 0 && g_error_matches(fault, MNK_ERROR, MNK_ERROR_LIMIT)) {
+    keep_rest(channel, &message);
+    sent = TRUE;
+  }
   end_sending(channel, begun && !sent);
+  if (!sent)
+    g_propagate_error(error, g_steal_pointer(&fault));
   return sent;
 }
 

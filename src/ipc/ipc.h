@@ -78,11 +78,14 @@ int mnk_channel_fd(const MnkChannel *channel);
 /* Writes whole; blocks while the peer does not read, up to timeout_ms (-1: for ever, 0: not at
  * all). Any thread. The fd (-1: none) is sent, not closed. MNK_ERROR_LIMIT: payload over
  * MNK_MESSAGE_MAX, or time-out; a time-out in mid-message ends the sending for good, since the peer
- * could not tell where the next message starts. MNK_ERROR_CANCELLED: the peer has closed, or
- * sending has ended. */
+ * could not tell where the next message starts. With 0 a message that has room for its beginning is
+ * taken: what is left of it goes before the next one, or with mnk_channel_flush().
+ * MNK_ERROR_CANCELLED: the peer has closed, or sending has ended. */
 gboolean mnk_channel_send(MnkChannel *channel, MnkMessageType type, guint32 stream,
                           const char *payload, gsize length, int fd, int timeout_ms,
                           GError **error);
+/* Writes what is left of a message, as far as there is room. FALSE: try again when there is. */
+gboolean mnk_channel_flush(MnkChannel *channel);
 /* The next whole message; waits up to timeout_ms (-1: for ever). NULL without an error: time-out;
  * what has come of a message is kept for the next call. NULL with MNK_ERROR_CANCELLED: the peer has
  * closed; with MNK_ERROR_BAD_INPUT: not our protocol. An error stays: every later call repeats it.

@@ -17,7 +17,7 @@ struct _MnkSender {
   GMainContext *context;
   MnkChannel *channel;
   GQueue pending;
-  GSource *room; /* waits for room on the socket; NULL: nothing is pending */
+  GSource *room; /* waits for room on the socket; NULL: nothing is to be sent */
 };
 
 static void pending_free(gpointer data) {
@@ -75,12 +75,13 @@ static gboolean on_room(int socket, GIOCondition condition, gpointer user) {
       return G_SOURCE_CONTINUE;
     pending_free(g_queue_pop_head(&sender->pending));
   }
+  if (!mnk_channel_flush(sender->channel))
+    return G_SOURCE_CONTINUE;
   stop_waiting(sender);
   return G_SOURCE_REMOVE;
 }
 
-static void keep(MnkSender *sender, Pending pending) {
-  g_queue_push_tail(&sender->pending, g_memdup2(&pending, sizeof pending));
+static void wait_for_room(MnkSender *sender) {
   if (sender->room != NULL)
     return;
   sender->room = g_unix_fd_source_new(mnk_channel_fd(sender->channel), G_IO_OUT);
@@ -88,18 +89,29 @@ static void keep(MnkSender *sender, Pending pending) {
   g_source_attach(sender->room, sender->context);
 }
 
+/* Of a long message a part may be left. */
+static gboolean try_now(MnkSender *sender, MnkMessageType type, guint32 stream, const char *text,
+                        gsize length, int fd) {
+  if (sender->pending.length > 0 || !write_now(sender, type, stream, text, length, fd))
+    return FALSE;
+  if (!mnk_channel_flush(sender->channel))
+    wait_for_room(sender);
+  return TRUE;
+}
+
 void mnk_sender_post(MnkSender *sender, MnkMessageType type, guint32 stream, const char *text,
                      gsize length, int fd) {
   gboolean can_wait = sender->channel != NULL && sender->pending.length < MAX_PENDING;
-  if (can_wait &&
-      (sender->pending.length > 0 || !write_now(sender, type, stream, text, length, fd)))
-    keep(sender, (Pending){type, stream, g_bytes_new(text, length), fd});
-  else if (fd >= 0)
+  if (can_wait && !try_now(sender, type, stream, text, length, fd)) {
+    Pending pending = {type, stream, g_bytes_new(text, length), fd};
+    g_queue_push_tail(&sender->pending, g_memdup2(&pending, sizeof pending));
+    wait_for_room(sender);
+  } else if (fd >= 0) {
     close(fd);
+  }
 }
 
 gboolean mnk_sender_try(MnkSender *sender, MnkMessageType type, guint32 stream, const char *text,
                         gsize length) {
-  return sender->channel != NULL && sender->pending.length == 0 &&
-         write_now(sender, type, stream, text, length, -1);
+  return sender->channel != NULL && try_now(sender, type, stream, text, length, -1);
 }
