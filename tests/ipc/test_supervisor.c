@@ -248,9 +248,9 @@ static void test_hung(void) {
 /* Pongs are answers, and are the supervisor's own. */
 static void test_answering_is_not_hung(void) {
   g_auto(Fixture) fixture = {0};
-  fixture_make(&fixture, "answer", 5, 2000);
+  fixture_make(&fixture, "answer", 5, 5000); /* longer than any start takes */
   fixture_start(&fixture);
-  for (int i = 0; i < 60; i++)
+  for (int i = 0; i < 120; i++)
     iterate_for_a_moment();
   g_assert_cmpuint(fixture.messages, ==, 1);
   g_assert_cmpuint(fixture.died, ==, 0);
