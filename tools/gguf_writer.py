@@ -9,7 +9,7 @@ import struct
 import numpy as np
 
 VERSION, ALIGNMENT = 3, 32
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # metadata value types
+U16, U32, I32, F32, BOOL, STRING, ARRAY = 2, 4, 5, 6, 7, 8, 9  # metadata value types
 TENSOR_TYPES = {"f32": 0, "f16": 1, "q8_0": 8}  # ggml_type
 Q8_0_BLOCK = 32  # values that share a scale
 
@@ -20,6 +20,7 @@ def _string(text):
 
 
 _ENCODERS = {
+    U16: lambda value: struct.pack("<H", value),
     U32: lambda value: struct.pack("<I", value),
     I32: lambda value: struct.pack("<i", value),
     F32: lambda value: struct.pack("<f", value),
@@ -87,18 +88,39 @@ class GgufWriter:
         self._tensors[name] = (tuple(shape), data, kind)
 
     def write(self, path):
-        parts = [b"GGUF", struct.pack("<IQQ", VERSION, len(self._tensors), len(self._metadata))]
-        for key, value in self._metadata.items():
-            parts += [_string(key), value]
-        offset = 0
-        for name, (shape, data, kind) in self._tensors.items():
-            sizes = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
-            parts += [_string(name), sizes, struct.pack("<IQ", TENSOR_TYPES[kind], offset)]
-            offset += _aligned(len(data))
-        with open(path, "wb") as file:
-            for part in [b"".join(parts), *(data for _, data, _ in self._tensors.values())]:
-                file.write(part)
-                file.write(bytes(_aligned(len(part)) - len(part)))
+        _write(path, self._metadata, self._tensors)
+
+    def write_parts(self, folder, stem, parts, bare_first=False):
+        """The model in several files, as llama.cpp's gguf-split names and numbers them: the first has the
+        metadata, and tensors unless it is to be bare; the others have their numbers and tensors alone."""
+        names, bare = list(self._tensors), int(bare_first)
+        for part in range(parts):
+            first, end = (max(part + i - bare, 0) * len(names) // (parts - bare) for i in (0, 1))
+            numbers = {
+                "split.no": (U16, part),
+                "split.count": (U16, parts),
+                "split.tensors.count": (I32, len(names)),
+            }
+            metadata = dict(self._metadata) if part == 0 else {}
+            for key, (code, value) in numbers.items():
+                metadata[key] = struct.pack("<I", code) + _ENCODERS[code](value)
+            tensors = {name: self._tensors[name] for name in names[first:end]}
+            _write(folder / f"{stem}-{part + 1:05}-of-{parts:05}.gguf", metadata, tensors)
+
+
+def _write(path, metadata, tensors):
+    parts = [b"GGUF", struct.pack("<IQQ", VERSION, len(tensors), len(metadata))]
+    for key, value in metadata.items():
+        parts += [_string(key), value]
+    offset = 0
+    for name, (shape, data, kind) in tensors.items():
+        sizes = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
+        parts += [_string(name), sizes, struct.pack("<IQ", TENSOR_TYPES[kind], offset)]
+        offset += _aligned(len(data))
+    with open(path, "wb") as file:
+        for part in [b"".join(parts), *(data for _, data, _ in tensors.values())]:
+            file.write(part)
+            file.write(bytes(_aligned(len(part)) - len(part)))
 
 
 def _aligned(size):

@@ -89,17 +89,50 @@ static void print_projector(const Gguf *gguf) {
     line("gives", "tokens of width %" G_GUINT64_FORMAT, info->projection_dim);
 }
 
-/* What the header claims, and below it whether it can be used; why not is an error. */
+/* "name-00001-of-00003.gguf to name-00003-of-00003.gguf". Caller frees. */
+static char *range_text(const char *path, guint parts) {
+  g_autofree char *last = mnk_vlm_part(path, parts, NULL);
+  if (last == NULL)
+    return NULL;
+  g_autofree char *a = g_path_get_basename(path);
+  g_autofree char *b = g_path_get_basename(last);
+  return g_strdup_printf("%s to %s", a, b);
+}
+
+static void print_parts(const Gguf *gguf) {
+  guint64 parts = gguf->info.splits;
+  if (parts <= 1)
+    return;
+  g_autofree char *range = parts <= MNK_VLM_PARTS_MAX ? range_text(gguf->path, (guint)parts) : NULL;
+  if (gguf->info.split_no > 0)
+    line("part", "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT, gguf->info.split_no + 1, parts);
+  else
+    line("files", "%" G_GUINT64_FORMAT "%s%s", parts, range != NULL ? ", " : "",
+         range != NULL ? range : "");
+}
+
+/* What the header claims, and below it whether it can be used; why not is an error. A model in
+ * parts is told of as one, unless a part is wrong: then its first part alone. */
 static gboolean print_text(const Gguf *gguf, guint context, GError **error) {
   const MnkGgufInfo *info = &gguf->info;
   MnkVlmFiles files;
-  print_head(gguf, "text model", info->architecture);
-  line("shape",
-       "%" G_GUINT64_FORMAT " layers, width %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
-       " heads (%" G_GUINT64_FORMAT " of keys), %" G_GUINT64_FORMAT " words",
-       info->block_count, info->embedding_length, info->heads,
-       info->heads_kv > 0 ? info->heads_kv : info->heads, info->vocabulary);
   gboolean usable = mnk_vlm_inspect(gguf->path, NULL, context, &files, error);
+  Gguf whole = *gguf;
+  if (files.parts > 1) {
+    whole.bytes = files.model_bytes;
+    whole.info.tensors = files.tensors;
+    whole.info.parameters = files.parameters;
+  }
+  gboolean says = info->architecture[0] != '\0';
+  print_head(&whole, "text model",
+             says ? info->architecture : "of a kind that this file does not say");
+  print_parts(gguf);
+  if (says)
+    line("shape",
+         "%" G_GUINT64_FORMAT " layers, width %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
+         " heads (%" G_GUINT64_FORMAT " of keys), %" G_GUINT64_FORMAT " words",
+         info->block_count, info->embedding_length, info->heads,
+         info->heads_kv > 0 ? info->heads_kv : info->heads, info->vocabulary);
   if (files.kv_bytes == 0)
     return usable;
   g_autofree char *token = size_text(files.kv_bytes);
@@ -172,16 +205,32 @@ static void add_file(GPtrArray *files, const char *path, GError **first) {
   print_fault(error, first);
 }
 
-static void add_folder(GPtrArray *files, const char *folder, GError **first) {
+static void list_folder(GPtrArray *paths, const char *folder) {
   g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
   const char *name;
-  for (guint n = 0; n < FILES_MAX && dir != NULL && (name = g_dir_read_name(dir)) != NULL;) {
-    if (!g_str_has_suffix(name, ".gguf"))
-      continue;
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    add_file(files, path, first);
-    n++;
-  }
+  while (paths->len < FILES_MAX && dir != NULL && (name = g_dir_read_name(dir)) != NULL)
+    if (g_str_has_suffix(name, ".gguf"))
+      g_ptr_array_add(paths, g_build_filename(folder, name, NULL));
+}
+
+/* Its first part is there too, and stands for it. */
+static gboolean is_told_by_first(const GPtrArray *paths, const char *path) {
+  guint own;
+  g_autofree char *first = mnk_vlm_part(path, 1, &own);
+  return first != NULL && own != 1 &&
+         g_ptr_array_find_with_equal_func((GPtrArray *)paths, first, g_str_equal, NULL);
+}
+
+static void add_files(GPtrArray *files, char **named, GError **first) {
+  g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; named[i] != NULL; i++)
+    if (g_file_test(named[i], G_FILE_TEST_IS_DIR))
+      list_folder(paths, named[i]);
+    else
+      g_ptr_array_add(paths, g_strdup(named[i]));
+  for (guint i = 0; i < paths->len; i++)
+    if (!is_told_by_first(paths, paths->pdata[i]))
+      add_file(files, paths->pdata[i], first);
   g_ptr_array_sort(files, by_path);
 }
 
@@ -246,11 +295,7 @@ gboolean mnk_models_explain(const MnkSettings *settings, char **paths, GError **
   guint context = (guint)mnk_settings_int(settings, MNK_OPT_MODEL_CONTEXT);
   GError *first = NULL;
   guint fitting = 0;
-  for (guint i = 0; paths[i] != NULL; i++)
-    if (g_file_test(paths[i], G_FILE_TEST_IS_DIR))
-      add_folder(files, paths[i], &first);
-    else
-      add_file(files, paths[i], &first);
+  add_files(files, paths, &first);
   const char *mmproj = mnk_settings_string(settings, MNK_OPT_MMPROJ);
   if (mmproj != NULL)
     add_file(files, mmproj, &first);

@@ -26,12 +26,16 @@ typedef enum {
   MNK_VLM_OTHER,   /* InternVL and what else libmtmd loads: as libmtmd lays it out */
 } MnkVlmFamily;
 
+enum { MNK_VLM_PARTS_MAX = 64 }; /* files of a text model */
+
 typedef struct {
   MnkVlmFamily family;
   char name[128], architecture[64], projector[64];
   guint dim; /* of a token */
   guint layers, context_max;
   guint image_size, patch_size; /* pixels, that the tower was made for; 0: no projector */
+  guint parts;                  /* files of the text model */
+  guint64 tensors, parameters;  /* of the text model */
   guint64 model_bytes, projector_bytes;
   guint64 kv_bytes; /* of one token */
   guint64 needed;   /* bytes of memory with the given context; an estimate from above */
@@ -40,12 +44,15 @@ typedef struct {
 } MnkVlmFiles;
 
 /* Text model and projector belong together, both are whole, and both are known to be loadable.
- * mmproj NULL: the text model alone. Errors name the file and say what is wrong:
- * MNK_ERROR_NOT_FOUND, _BAD_INPUT (damaged, truncated, no GGUF), _CONFIG (a projector given as the
- * model, a model without vision, a projector of another family or width), _LIMIT (more memory than
- * there is, in numbers). */
+ * model: of a text model in several parts the first, which is named as below. mmproj NULL: the text
+ * model alone. Errors name the file and say what is wrong: MNK_ERROR_NOT_FOUND, _BAD_INPUT
+ * (damaged, truncated, no GGUF), _CONFIG (a projector given as the model, a model without vision, a
+ * projector of another family or width), _LIMIT (more memory than there is, in numbers). */
 gboolean mnk_vlm_inspect(const char *model, const char *mmproj, guint context, MnkVlmFiles *out,
                          GError **error);
+/* Of a file that is named as a part, "name-00002-of-00003.gguf": another part's name, which the
+ * caller frees, and *own (may be NULL), which one it is itself. NULL: it is named otherwise. */
+char *mnk_vlm_part(const char *path, guint part, guint *own);
 
 /* ---- Model ---- */
 

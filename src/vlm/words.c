@@ -8,7 +8,7 @@
 
 #include <ggml.h>
 
-#include "vlm/inspect_priv.h"
+#include "vlm/header_priv.h"
 #include "vlm/model_priv.h"
 #include "vlm/spell_priv.h"
 
@@ -41,19 +41,19 @@ static gboolean table_fits(MnkVlmWords *words, const MnkVlm *vlm, const MnkGgufI
 }
 
 gboolean mnk_vlm_words_load(MnkVlm *vlm, GError **error) {
-  MnkGgufInfo info;
+  g_auto(MnkVlmHeader) text = {0};
   MnkVlmWords *words = vlm->words = g_new0(MnkVlmWords, 1);
   words->fd = -1;
-  if (!mnk_vlm_header(vlm->config.model, &info, error))
+  if (!mnk_vlm_text_read(&text, vlm->config.model, error))
     return FALSE;
-  if (!table_fits(words, vlm, &info)) {
+  if (!table_fits(words, vlm, &text.info)) {
     g_set_error(error, MNK_ERROR, MNK_ERROR_UNSUPPORTED,
-                "%s has its words' embeddings in a form that is not known here", vlm->config.model);
+                "%s has its words' embeddings in a form that is not known here", text.words_path);
     return FALSE;
   }
-  words->fd = open(vlm->config.model, O_RDONLY | O_CLOEXEC);
+  words->fd = open(text.words_path, O_RDONLY | O_CLOEXEC);
   if (words->fd < 0) {
-    g_set_error(error, MNK_ERROR, MNK_ERROR_MODEL, "%s cannot be opened: %s", vlm->config.model,
+    g_set_error(error, MNK_ERROR, MNK_ERROR_MODEL, "%s cannot be opened: %s", text.words_path,
                 g_strerror(errno));
     return FALSE;
   }

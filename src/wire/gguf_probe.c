@@ -213,6 +213,10 @@ static guint64 *number_place(Reader *r, const Span *key) {
     return &r->alignment;
   if (span_is(key, "split.count"))
     return &r->info->splits;
+  if (span_is(key, "split.no"))
+    return &r->info->split_no;
+  if (span_is(key, "split.tensors.count"))
+    return &r->info->split_tensors;
   const char *dot = memchr(key->text, '.', key->length);
   if (!dot)
     return NULL;

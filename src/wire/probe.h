@@ -33,6 +33,7 @@ typedef struct {
   guint64 window_pattern;           /* clip.vision: every so many layers one sees all */
   guint64 vocabulary;               /* tokens */
   guint64 splits;                   /* files that the model is in */
+  guint64 split_no, split_tensors;  /* which of them, from 0; tensors of all */
   gboolean vision;                  /* clip.has_vision_encoder */
   gsize data_offset;                /* where tensor data starts, 0 when beyond the bytes given */
   /* token_embd.weight: ggml's type, place in the file (0: not read), columns x rows */

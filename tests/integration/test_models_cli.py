@@ -59,6 +59,47 @@ def test_check_says_where_a_file_is_damaged(case: Case):
     contains(hollow.err, "no *.gguf file")
 
 
+def split(case: Case, name):
+    folder = pathlib.Path(case.path(name))
+    shutil.copytree(model_folder("split"), folder)
+    return folder, [folder / f"model-0000{part}-of-00003.gguf" for part in (1, 2, 3)]
+
+
+def model_folder(name):
+    if not (MODELS / name / "mmproj.gguf").exists():
+        raise Skip("the tiny models are not there")
+    return MODELS / name
+
+
+def test_check_explains_a_model_in_parts(case: Case):
+    folder, parts = split(case, "whole")
+    result = case.run("models", "check", folder, "--probe")
+    equal(result.status, 0, result.err)
+    contains(result.out, "26 tensors", "3, model-00001-of-00003.gguf to model-00003-of-00003.gguf", "tried")
+    equal(result.out.count("text model"), 1, result.out)
+    equal(result.out.count("a pair"), 1, result.out)
+    equal(case.run("models", "check", *parts).out.count("text model"), 1)
+
+
+def test_check_names_the_part_that_is_wrong(case: Case):
+    folder, parts = split(case, "wrong")
+    later = case.run("models", "check", parts[1])
+    equal(later.status, 3, later.err)
+    contains(later.err, "is part 2 of 3 of a model; give its first part instead: ", "model-00001-of-00003.gguf")
+    parts[1].write_bytes(parts[2].read_bytes())
+    result = case.run("models", "check", folder)
+    equal(result.status, 5, result.err)
+    contains(result.err, "model-00002-of-00003.gguf is part 3 of 3")
+    parts[1].unlink()
+    result = case.run("models", "check", parts[0])
+    equal(result.status, 4, result.err)
+    contains(result.err, "model-00002-of-00003.gguf is missing")
+    parts[0].unlink()
+    result = case.run("models", "check", folder)
+    equal(result.status, 4, result.err)
+    contains(result.err, "model-00003-of-00003.gguf is part 3 of 3", "model-00001-of-00003.gguf, is missing")
+
+
 def test_check_tries_a_pair(case: Case):
     result = case.run("models", "check", model("colour"), "--probe")
     equal(result.status, 0, result.err)

@@ -47,6 +47,23 @@ class Files(unittest.TestCase):
                     self.assertEqual(first == other, family == "colour", (family, name))
                     self.assertEqual(first, (MODELS / family / name).read_bytes(), (family, name))
 
+    def test_parts_have_the_whole_models_tensors(self):
+        for folder, (family, parts, bare_first) in make_tiny_models.SPLITS.items():
+            whole = gguf_reader.Gguf(MODELS / family / "model.gguf")
+            found, counts = {}, []
+            for number in range(parts):
+                part = gguf_reader.Gguf(MODELS / folder / f"model-{number + 1:05}-of-{parts:05}.gguf")
+                self.assertEqual([part.metadata[f"split.{key}"] for key in ("no", "count", "tensors.count")],
+                                 [number, parts, len(whole.tensors)])
+                counts.append(len(part.tensors))
+                found.update(part.tensors)
+                if number == 0:
+                    self.assertEqual({**part.metadata, **whole.metadata}, part.metadata)
+            self.assertEqual(list(found), list(whole.tensors))
+            self.assertEqual(counts[0] == 0, bare_first)
+            for name, tensor in whole.tensors.items():
+                np.testing.assert_array_equal(found[name], tensor)
+
     def test_what_is_written_is_read(self):
         random = np.random.default_rng(1)
         matrix = random.standard_normal((3, 64)).astype(np.float32)

@@ -2,6 +2,7 @@
  * sentence that says what is wrong. */
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tiny.h"
 #include "vlm/families_priv.h"
@@ -154,6 +155,172 @@ static void test_mismatched(void) {
   expect(smol, place.mmproj, place.mmproj, MNK_ERROR_CONFIG, "it is for Qwen2.5-VL, and");
 }
 
+/* ---- A text model in parts ---- */
+
+enum { PARTS = 3 };
+
+/* A folder with the three parts of the tiny model, to do harm to, and a fourth file. */
+typedef struct {
+  char *folder, *parts[PARTS], *other, *mmproj;
+} Split;
+
+static void copy(const char *from, const char *to) {
+  g_autofree char *bytes = NULL;
+  gsize size;
+  g_assert_true(g_file_get_contents(from, &bytes, &size, NULL));
+  g_assert_true(g_file_set_contents(to, bytes, (gssize)size, NULL));
+}
+
+static void split_restore(const Split *split) {
+  for (guint i = 0; i < PARTS; i++) {
+    g_autofree char *name = g_path_get_basename(split->parts[i]);
+    g_autofree char *good = tiny_path("split", name);
+    copy(good, split->parts[i]);
+  }
+}
+
+static void split_init(Split *split) {
+  split->folder = g_dir_make_tmp("manako-vlm-XXXXXX", NULL);
+  g_assert_nonnull(split->folder);
+  for (guint i = 0; i < PARTS; i++)
+    split->parts[i] = g_strdup_printf("%s/model-%05u-of-00003.gguf", split->folder, i + 1);
+  split->other = g_build_filename(split->folder, "other.gguf", NULL);
+  split->mmproj = tiny_path("split", "mmproj.gguf");
+  split_restore(split);
+}
+
+static void split_clear(Split *split) {
+  for (guint i = 0; i < PARTS; i++) {
+    g_remove(split->parts[i]);
+    g_free(split->parts[i]);
+  }
+  g_remove(split->other);
+  g_rmdir(split->folder);
+  g_free(split->folder);
+  g_free(split->other);
+  g_free(split->mmproj);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Split, split_clear)
+
+/* Rewrites a key's number of two bytes, or of four. */
+static void set_number(const char *path, const char *key, guint size, guint32 value) {
+  g_autofree char *bytes = NULL;
+  gsize length;
+  g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+  char *found = memmem(bytes, length, key, strlen(key));
+  g_assert_nonnull(found);
+  guint32 little = GUINT32_TO_LE(value);
+  memcpy(found + strlen(key) + 4, &little, size);
+  g_assert_true(g_file_set_contents(path, bytes, (gssize)length, NULL));
+}
+
+static guint64 size_of(const char *path) {
+  GStatBuf st;
+  g_assert_cmpint(g_stat(path, &st), ==, 0);
+  return (guint64)st.st_size;
+}
+
+/* All of it is counted, wherever the table of words is. */
+static void test_parts(void) {
+  const struct {
+    const char *split, *whole;
+    guint parts;
+  } models[] = {{"split", "qwen25vl", 3}, {"split-bare", "gemma3", 2}};
+  for (guint i = 0; i < G_N_ELEMENTS(models); i++) {
+    g_autofree char *first =
+        g_strdup_printf("%s/%s/model-00001-of-%05u.gguf", g_getenv("MANAKO_TINY_MODELS"),
+                        models[i].split, models[i].parts);
+    g_autofree char *mmproj = tiny_path(models[i].split, "mmproj.gguf");
+    g_auto(TinyPair) pair = {0};
+    tiny_pair(&pair, models[i].whole);
+    MnkVlmFiles files, whole;
+    g_autoptr(GError) error = NULL;
+    mnk_vlm_inspect(first, mmproj, 4096, &files, &error);
+    g_assert_no_error(error);
+    mnk_vlm_inspect(pair.model, pair.mmproj, 4096, &whole, &error);
+    g_assert_no_error(error);
+    guint64 bytes = 0;
+    for (guint part = 1; part <= models[i].parts; part++) {
+      guint own;
+      g_autofree char *path = mnk_vlm_part(first, part, NULL);
+      g_autofree char *again = mnk_vlm_part(path, 1, &own);
+      g_assert_cmpstr(again, ==, first);
+      g_assert_cmpuint(own, ==, part);
+      bytes += size_of(path);
+    }
+    g_assert_cmpuint(files.parts, ==, models[i].parts);
+    g_assert_cmpuint(whole.parts, ==, 1);
+    g_assert_cmpuint(files.model_bytes, ==, bytes);
+    g_assert_cmpuint(files.model_bytes, >=, whole.model_bytes);
+    g_assert_cmpuint(files.needed, >=, whole.needed);
+    g_assert_cmpuint(files.tensors, ==, whole.tensors);
+    g_assert_cmpuint(files.parameters, ==, whole.parameters);
+    g_assert_cmpuint(files.dim, ==, whole.dim);
+    g_assert_cmpuint(files.kv_bytes, ==, whole.kv_bytes);
+    g_assert_cmpstr(files.hash, !=, whole.hash);
+  }
+}
+
+static void test_names_of_parts(void) {
+  const char *const others[] = {"model.gguf",
+                                "-00001-of-00002.gguf",
+                                "m-0001-of-00002.gguf",
+                                "m-00001-of-00002.GGUF",
+                                "m-0000x-of-00002.gguf",
+                                "m-00001-of-0000x.gguf",
+                                "m_00001-of-00002.gguf",
+                                ""};
+  for (guint i = 0; i < G_N_ELEMENTS(others); i++)
+    g_assert_null(mnk_vlm_part(others[i], 1, NULL));
+}
+
+static void test_a_part_that_is_not_there(void) {
+  g_auto(Split) split = {0};
+  split_init(&split);
+  for (guint i = 1; i < PARTS; i++) {
+    g_remove(split.parts[i]);
+    expect(split.parts[0], split.mmproj, split.parts[i], MNK_ERROR_NOT_FOUND, "is missing");
+    split_restore(&split);
+  }
+  expect(split.parts[2], split.mmproj, split.parts[0], MNK_ERROR_CONFIG,
+         "is part 3 of 3 of a model; give its first part");
+  g_remove(split.parts[0]);
+  expect(split.parts[1], split.mmproj, split.parts[0], MNK_ERROR_NOT_FOUND, "whose first part");
+  copy(split.parts[1], split.other);
+  expect(split.other, split.mmproj, split.other, MNK_ERROR_CONFIG, "give its first part");
+  split_restore(&split);
+  copy(split.parts[0], split.other);
+  expect(split.other, split.mmproj, split.other, MNK_ERROR_CONFIG,
+         "does not end with -00001-of-00003.gguf");
+}
+
+static void test_a_part_that_is_wrong(void) {
+  g_auto(Split) split = {0};
+  split_init(&split);
+  g_autofree char *whole = tiny_path("qwen25vl", "model.gguf");
+  g_autofree char *stranger = tiny_path("split-bare", "model-00002-of-00002.gguf");
+  const char *first = split.parts[0], *second = split.parts[1];
+  copy(split.parts[2], second);
+  expect(first, split.mmproj, second, MNK_ERROR_BAD_INPUT, "is part 3 of 3, and not 2 of 3");
+  copy(whole, second);
+  expect(first, split.mmproj, second, MNK_ERROR_BAD_INPUT, "is no part of a model");
+  copy(stranger, second);
+  expect(first, split.mmproj, second, MNK_ERROR_BAD_INPUT, "is part 2 of 2, and not 2 of 3");
+  set_number(second, "split.count", 2, PARTS);
+  expect(first, split.mmproj, second, MNK_ERROR_BAD_INPUT, "is a part of another model");
+  copy(first, second);
+  set_number(second, "split.no", 2, 1);
+  expect(first, split.mmproj, second, MNK_ERROR_BAD_INPUT, "the table of words");
+  g_assert_cmpint(truncate(second, 5000), ==, 0);
+  expect(first, split.mmproj, second, MNK_ERROR_BAD_INPUT, "is damaged");
+  split_restore(&split);
+  for (guint i = 0; i < PARTS; i++)
+    set_number(split.parts[i], "split.tensors.count", 4, 27);
+  expect(first, split.mmproj, first, MNK_ERROR_BAD_INPUT, "26 tensors together, where 27 belong");
+  set_number(first, "split.count", 2, 65);
+  expect(first, split.mmproj, first, MNK_ERROR_LIMIT, "65 parts, over the limit of 64");
+}
+
 /* ---- Headers made here ---- */
 
 enum { U32 = 4, STRING = 8, ARRAY = 9 };
@@ -237,6 +404,22 @@ static void test_numbers_that_cannot_be(void) {
   }
 }
 
+/* The library that reads towers knows no parts. */
+static void test_a_projector_in_parts(void) {
+  g_auto(Place) place = {0};
+  place_init(&place);
+  g_autoptr(GByteArray) file = g_byte_array_new();
+  g_byte_array_append(file, (const guint8 *)"GGUF\3\0\0\0", 8);
+  add_number(file, 0, 8);
+  add_number(file, 3, 8);
+  add_key(file, "general.architecture", "clip", 0);
+  add_key(file, "split.no", NULL, 0);
+  add_key(file, "split.count", NULL, 2);
+  put(&place, file->data, file->len);
+  expect(place.model, place.other, place.other, MNK_ERROR_UNSUPPORTED,
+         "is one of 2 parts of a projector");
+}
+
 static void test_too_little_memory(void) {
   g_auto(Place) place = {0};
   place_init(&place);
@@ -307,7 +490,12 @@ int main(int argc, char **argv) {
   g_test_add_func("/vlm/files/no-model-files", test_no_model_files);
   g_test_add_func("/vlm/files/cut-off", test_cut_off);
   g_test_add_func("/vlm/files/mismatched", test_mismatched);
+  g_test_add_func("/vlm/files/parts", test_parts);
+  g_test_add_func("/vlm/files/names-of-parts", test_names_of_parts);
+  g_test_add_func("/vlm/files/a-part-that-is-not-there", test_a_part_that_is_not_there);
+  g_test_add_func("/vlm/files/a-part-that-is-wrong", test_a_part_that_is_wrong);
   g_test_add_func("/vlm/files/numbers-that-cannot-be", test_numbers_that_cannot_be);
+  g_test_add_func("/vlm/files/a-projector-in-parts", test_a_projector_in_parts);
   g_test_add_func("/vlm/files/too-little-memory", test_too_little_memory);
   g_test_add_func("/vlm/files/memory", test_memory);
   g_test_add_func("/vlm/files/families", test_families);

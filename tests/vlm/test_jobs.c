@@ -41,7 +41,8 @@ static MnkTokens *look(MnkVlm *vlm, guint32 rgb) {
 typedef struct {
   GMutex mutex;
   GCond changed;
-  guint done; /* jobs */
+  guint done;    /* jobs */
+  gboolean full; /* all that shall meet has been submitted */
 } Board;
 
 typedef struct _Asked Asked;
@@ -368,6 +369,20 @@ static void ask_on_done(Asked *asked) {
   submit(asked->board, interruption->question, interruption->vlm, interruption->request);
 }
 
+/* In the decoder's thread, which would else be ahead of who submits. */
+static void wait_for_others(Asked *asked) {
+  Board *board = asked->board;
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&board->mutex);
+  while (!board->full)
+    g_cond_wait(&board->changed, &board->mutex);
+}
+
+static void set_full(Board *board) {
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&board->mutex);
+  board->full = TRUE;
+  g_cond_broadcast(&board->changed);
+}
+
 /* The prompt of a caption is given up at each of its chunks in turn, also in the midst of a frame
  * whose tokens share their time; what comes of it is what it has alone. */
 static void test_given_up(gconstpointer data) {
@@ -392,13 +407,15 @@ static void test_given_up(gconstpointer data) {
   g_assert_true(tiny_ask(vlm, &caption, &expected, NULL));
   for (guint piece = 1; piece <= CHUNKS; piece++) {
     Board board = {0};
-    Asked asked = {0}, asked_question = {0}, gone = {.on_done = ask_on_done};
+    Asked asked = {0}, asked_question = {0},
+          gone = {.on_piece = wait_for_others, .on_done = ask_on_done};
     Trap trap = {&gone, piece, {vlm, &asked_question, &question}};
     Asked talker = {.on_piece = cancel_other, .user = &trap};
     gone.user = &trap.interruption;
     submit(&board, &gone, vlm, &cancelled);
     submit(&board, &talker, vlm, &talk);
     submit(&board, &asked, vlm, &caption);
+    set_full(&board);
     wait_for(&board, 4);
     g_assert_no_error(asked.error);
     g_assert_no_error(asked_question.error);

@@ -279,6 +279,54 @@ static void test_a_kept_prefix_changes_nothing(gconstpointer data) {
   mnk_vlm_answer_clear(&alone);
 }
 
+/* ---- Models in parts ---- */
+
+/* Words' rows and scores of a model that lies in model, with the projector of a family. */
+static float *scores_of_file(const char *family, const char *model, const Case *c, guint *n,
+                             MnkVlmAnswer *answer, float **rows) {
+  g_auto(TinyPair) pair = {0};
+  tiny_pair(&pair, family);
+  g_autofree char *file = tiny_path(family, model);
+  pair.config.model = file;
+  pair.config.logits_all = TRUE;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MnkVlm) vlm = mnk_vlm_load(&pair.config, &error);
+  g_assert_no_error(error);
+  g_autoptr(MnkTokens) tokens = encode(vlm, c, 3);
+  const MnkVlmPart parts[] = {
+      {.kind = MNK_VLM_USER},
+      {.kind = MNK_VLM_TOKENS, .tokens = tokens},
+      {.kind = MNK_VLM_TEXT, .text = AFTER},
+  };
+  MnkVlmRequest request = {.parts = parts, .n_parts = G_N_ELEMENTS(parts), .tokens_max = 12};
+  tiny_ask(vlm, &request, answer, &error);
+  g_assert_no_error(error);
+  guint rows_n;
+  *rows = mnk_vlm_rows(vlm, "a dog", 2, &rows_n);
+  g_assert_cmpuint(rows_n, ==, 2);
+  return mnk_vlm_last_logits(vlm, n);
+}
+
+/* One file or several: not a bit differs. */
+static void test_parts_score_as_the_whole(gconstpointer data) {
+  const Case *c = data;
+  gboolean bare = g_str_equal(c->family, "gemma3");
+  guint n, m;
+  MnkVlmAnswer whole_answer = {0}, answer = {0};
+  g_autofree float *whole_rows = NULL, *rows = NULL;
+  g_autofree float *whole =
+      scores_of_file(c->family, "model.gguf", c, &n, &whole_answer, &whole_rows);
+  g_autofree float *found = scores_of_file(
+      bare ? "split-bare" : "split",
+      bare ? "model-00001-of-00002.gguf" : "model-00001-of-00003.gguf", c, &m, &answer, &rows);
+  g_assert_cmpmem(found, m * sizeof *found, whole, n * sizeof *whole);
+  g_assert_cmpmem(rows, 2 * 128 * sizeof *rows, whole_rows, 2 * 128 * sizeof *rows);
+  g_assert_cmpstr(answer.text, ==, whole_answer.text);
+  g_assert_cmpuint(answer.answer_tokens, ==, 12);
+  mnk_vlm_answer_clear(&whole_answer);
+  mnk_vlm_answer_clear(&answer);
+}
+
 static void add(const char *name, const Case *c, GTestDataFunc test) {
   g_autofree char *path = g_strdup_printf("/numbers/%s/%s", c->family, name);
   g_test_add_data_func(path, c, test);
@@ -298,5 +346,7 @@ int main(int argc, char **argv) {
     add("places", &cases[i], test_places_within_a_frame_change_scores);
   }
   add("given", &cases[0], test_given_places_are_taken);
+  add("parts", &cases[0], test_parts_score_as_the_whole);
+  add("parts", &cases[2], test_parts_score_as_the_whole);
   return g_test_run();
 }

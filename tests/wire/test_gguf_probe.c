@@ -139,7 +139,7 @@ static void test_projector(void) {
 /* Numbers of which each layer has its own count by the greatest; floats and others are passed by.
  */
 static void test_numbers(void) {
-  g_autoptr(GByteArray) file = file_new(3, 0, 7);
+  g_autoptr(GByteArray) file = file_new(3, 0, 9);
   add_array_key(file, "lfm2.attention.head_count_kv", I32, 3);
   add_uint(file, 0, 4);
   add_uint(file, 8, 4);
@@ -150,7 +150,9 @@ static void test_numbers(void) {
   add_uint_key(file, "lfm2.block_count", F32, 0x3f800000, 4);
   add_uint_key(file, "clip.has_vision_encoder", 7, 1, 1);
   add_uint_key(file, "clip.vision.patch_size", U32, 14, 4);
+  add_uint_key(file, "split.no", 2, 1, 2);
   add_uint_key(file, "split.count", 2, 3, 2);
+  add_uint_key(file, "split.tensors.count", 5, 291, 4);
   MnkGgufInfo info;
   g_autoptr(GError) error = NULL;
   probe(file, &info, &error);
@@ -161,7 +163,9 @@ static void test_numbers(void) {
   g_assert_cmpuint(info.block_count, ==, 0);
   g_assert_true(info.vision);
   g_assert_cmpuint(info.patch_size, ==, 14);
+  g_assert_cmpuint(info.split_no, ==, 1);
   g_assert_cmpuint(info.splits, ==, 3);
+  g_assert_cmpuint(info.split_tensors, ==, 291);
 }
 
 /* A prefix of a longer file is read as far as it goes; the same bytes as a whole file are
