@@ -131,6 +131,7 @@ static void add_live(MnkJsonWriter *w, const char *key, const MnkWatchLive *live
   mnk_json_add_int(w, "summary_dim", live->summary_dim);
   mnk_json_add_double(w, "preview_fps", live->preview_fps, 17);
   mnk_json_add_int(w, "preview_size", live->preview_size);
+  mnk_json_add_bool(w, "paused", live->paused);
   mnk_json_end_object(w);
 }
 
@@ -156,7 +157,8 @@ gboolean mnk_watch_live_read(const MnkJsonValue *value, MnkWatchLive *out, GErro
       !read_int(value, "picture_size", 64, 2048, &picture_size, error) ||
       !read_int(value, "summary_dim", 0, MNK_OBS_MAX_SUMMARY, &summary_dim, error) ||
       !read_double(value, "preview_fps", FPS_MAX, &out->preview_fps, error) ||
-      !read_int(value, "preview_size", 16, 4096, &preview_size, error))
+      !read_int(value, "preview_size", 16, 4096, &preview_size, error) ||
+      !read_bool(value, "paused", &out->paused, error))
     return FALSE;
   out->parts = (guint)parts;
   out->picture_size = (int)picture_size;

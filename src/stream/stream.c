@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+/* Of a file: while one is asked about, another waits, so that the backend always has work. */
+enum { ENOUGH_ROUNDS = 2 };
+
 static const gint64 STOP_GRACE_MS = 3000;
 
 /* ---- the end ---- */
@@ -221,20 +224,37 @@ static void send_settings(MnkStream *stream) {
   mnk_link_send(stream->link, MNK_MSG_SET, text->str, text->len, -1);
 }
 
+/* A file is read no faster than its captions are written: nobody is in a hurry. */
+static void pace(gpointer user) {
+  MnkStream *stream = user;
+  gboolean paused = stream->teller != NULL && mnk_teller_waiting(stream->teller) >= ENOUGH_ROUNDS;
+  if (paused == stream->setup.live.paused || stream->source_over)
+    return;
+  stream->setup.live.paused = paused;
+  send_settings(stream);
+}
+
+static gboolean can_wait(const MnkStream *stream) {
+  return stream->source.kind == MNK_SOURCE_FILE && !stream->setup.realtime;
+}
+
 static void make_teller(MnkStream *stream) {
   gboolean wanted =
       stream->backend != NULL &&
       !g_str_equal(mnk_settings_string(stream->settings, MNK_OPT_BACKEND), "template");
-  if (wanted && stream->teller == NULL)
+  if (wanted && stream->teller == NULL) {
     stream->teller =
         mnk_teller_new(stream->id, stream->captioner, stream->backend, stream->settings);
-  else if (wanted)
+    if (can_wait(stream))
+      mnk_teller_be_patient(stream->teller, pace, stream);
+  } else if (wanted)
     mnk_teller_set(stream->teller, stream->settings);
   else if (stream->teller != NULL) {
     mnk_teller_decode(stream->teller, stream->seen_end_ms);
     mnk_teller_finish(stream->teller);
     mnk_teller_hurry(stream->teller);
     g_clear_pointer(&stream->teller, mnk_teller_free);
+    pace(stream);
   }
 }
 
@@ -244,6 +264,7 @@ static void set_live(MnkStream *stream) {
   const MnkSettings *settings = stream->settings;
   mnk_watch_live_init(live, settings);
   live->preview_fps = before.preview_fps;
+  live->paused = before.paused;
   if (before.preview_size > 0)
     live->preview_size = before.preview_size;
   live->pictures |= stream->wants_pictures;

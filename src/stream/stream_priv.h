@@ -67,6 +67,7 @@ typedef struct {
   guint summary_dim;  /* numbers of the pooled features in each observation; 0: none */
   double preview_fps; /* 0: none; MNK_SOURCE_PUSHED: none, the server has the pictures itself */
   int preview_size;
+  gboolean paused; /* nothing more is read: for a file, which waits until captions have caught up */
 } MnkWatchLive;
 
 void mnk_watch_live_init(MnkWatchLive *live, const MnkSettings *settings);
@@ -184,6 +185,11 @@ MnkTeller *mnk_teller_new(const char *stream, MnkCaptioner *captioner, MnkBacken
                           const MnkSettings *settings);
 void mnk_teller_free(MnkTeller *teller);
 void mnk_teller_set(MnkTeller *teller, const MnkSettings *settings);
+/* Each round gets its answer, however long others wait: for a source that can wait, too. moved: the
+ * number of rounds that wait is another one; also called from within. */
+void mnk_teller_be_patient(MnkTeller *teller, void (*moved)(gpointer user), gpointer user);
+/* Rounds that were gathered and are not told yet. */
+guint mnk_teller_waiting(const MnkTeller *teller);
 /* A picture comes before the observation of its frame. */
 void mnk_teller_picture(MnkTeller *teller, gint64 pts_ms, GBytes *jpeg);
 void mnk_teller_observe(MnkTeller *teller, const MnkObservation *obs);

@@ -1,15 +1,16 @@
-/* Captions by a remote backend: frames gather into rounds, each round is one request, and captions
- * come out in the order of time. What the template would have said is kept beside each round: it
- * stands in when the backend fails, comes late, or is told to stop. */
+/* Captions by a backend: frames gather into rounds, each round is one request, and captions come
+ * out in the order of time. What the template would have said is kept beside each round: it stands
+ * in when the backend fails, is told to stop, or, where the source cannot wait, comes late. */
 #include "stream/server_priv.h"
 
 #include <string.h>
 
 enum {
-  MAX_ROUNDS = 4,     /* waiting for the backend; beyond that the oldest is told by the template */
+  MAX_ROUNDS = 4,     /* of a source that cannot wait; beyond, the template tells the oldest */
   MAX_PICTURES = 64,  /* kept for one round, before the choice */
   MAX_FRAMES = 1024,  /* of one round */
   MAX_CONTEXT = 1024, /* bytes of earlier captions */
+  OWN_TIME_MS = 600000,
 };
 
 static const float LIKENESS = 0.6f; /* of an event that goes on over the border of two rounds */
@@ -46,6 +47,8 @@ struct _MnkTeller {
   MnkCaption *held; /* an event that may go on in the next round */
   GString *context;
   gboolean finishing;
+  void (*moved)(gpointer user); /* NULL: rounds that wait too long are given up */
+  gpointer moved_user;
   guint idle;
   MnkTellerCounters counters;
 };
@@ -233,8 +236,20 @@ static void on_answer(const MnkBackendAnswer *answer, const GError *error, gpoin
   advance(teller);
 }
 
+/* Where rounds are given up for others, their time runs from when they were gathered. A service
+ * that is silent hangs; a model of one's own may just be slow. */
+static gint64 deadline_of(const MnkTeller *teller) {
+  gint64 ms = mnk_settings_int(teller->settings, MNK_OPT_BACKEND_DEADLINE);
+  if (teller->moved != NULL && g_str_equal(mnk_backend_name(teller->backend), "local") &&
+      !mnk_settings_is_set(teller->settings, MNK_OPT_BACKEND_DEADLINE))
+    ms = OWN_TIME_MS;
+  return mnk_clock_mono_us(mnk_clock_system()) + 1000 * ms;
+}
+
 static void ask(MnkTeller *teller, Round *round) {
   MnkBatch *batch = round->batch;
+  if (teller->moved != NULL)
+    batch->deadline_us = deadline_of(teller);
   g_free(batch->context);
   g_free(batch->running);
   batch->context = g_strdup(teller->context->str);
@@ -242,6 +257,11 @@ static void ask(MnkTeller *teller, Round *round) {
   round->state = ASKED;
   teller->asked = TRUE;
   mnk_backend_caption(teller->backend, batch, on_answer, teller);
+}
+
+static void tell_moved(MnkTeller *teller) {
+  if (teller->moved != NULL)
+    teller->moved(teller->moved_user);
 }
 
 static void advance(MnkTeller *teller) {
@@ -256,6 +276,7 @@ static void advance(MnkTeller *teller) {
     else
       tell_spares(teller, round);
     round_free(g_queue_pop_head(teller->rounds));
+    tell_moved(teller);
   }
   if (teller->finishing)
     tell_held(teller);
@@ -298,13 +319,12 @@ static MnkBatch *batch_of(MnkTeller *teller, Round *round, gint64 end_ms) {
   batch->prompt = g_strdup(prompt != NULL ? prompt : "");
   batch->lang = g_strdup(mnk_settings_string(settings, MNK_OPT_LANG));
   batch->temperature = (float)mnk_settings_double(settings, MNK_OPT_TEMPERATURE);
-  batch->deadline_us = mnk_clock_mono_us(mnk_clock_system()) +
-                       1000 * mnk_settings_int(settings, MNK_OPT_BACKEND_DEADLINE);
+  batch->deadline_us = deadline_of(teller);
   return batch;
 }
 
 static void drop_stale(MnkTeller *teller) {
-  if (teller->rounds->length <= MAX_ROUNDS)
+  if (teller->moved != NULL || teller->rounds->length <= MAX_ROUNDS)
     return;
   for (GList *link = teller->rounds->head; link != NULL; link = link->next) {
     Round *round = link->data;
@@ -336,6 +356,7 @@ void mnk_teller_decode(MnkTeller *teller, gint64 end_ms) {
   drop_stale(teller);
   if (teller->idle == 0)
     teller->idle = g_idle_add(advance_later, teller);
+  tell_moved(teller);
 }
 
 void mnk_teller_finish(MnkTeller *teller) {
@@ -362,6 +383,10 @@ gboolean mnk_teller_is_busy(const MnkTeller *teller) {
   return teller->rounds->length > 0 || teller->idle != 0 || teller->held != NULL;
 }
 
+guint mnk_teller_waiting(const MnkTeller *teller) {
+  return teller->rounds->length;
+}
+
 guint mnk_teller_gathered(const MnkTeller *teller) {
   return teller->round->shots->len;
 }
@@ -379,6 +404,11 @@ MnkTeller *mnk_teller_new(const char *stream, MnkCaptioner *captioner, MnkBacken
   teller->rounds = g_queue_new();
   teller->context = g_string_new(NULL);
   return teller;
+}
+
+void mnk_teller_be_patient(MnkTeller *teller, void (*moved)(gpointer user), gpointer user) {
+  teller->moved = moved;
+  teller->moved_user = user;
 }
 
 void mnk_teller_set(MnkTeller *teller, const MnkSettings *settings) {

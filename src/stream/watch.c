@@ -22,6 +22,12 @@ MnkWatchLive mnk_watch_live(MnkWatch *watch) {
   return watch->live;
 }
 
+void mnk_watch_wait_while_paused(MnkWatch *watch) {
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&watch->lock);
+  while (watch->live.paused && !g_atomic_int_get(&watch->stop))
+    g_cond_wait(&watch->go_on, &watch->lock);
+}
+
 static guint bucket_of(double ms) {
   guint bucket = 0;
   while (bucket < MNK_GATE_BUCKETS - 1 && ms > mnk_latency_bounds_ms[bucket])
@@ -94,6 +100,7 @@ void mnk_watch_set(MnkWatch *watch, const MnkWatchLive *live) {
   if (live->fps <= 0 && watch->reading != NULL)
     watch->live.fps = fps; /* a source that is read needs a grid */
   g_atomic_int_inc(&watch->live_number);
+  g_cond_broadcast(&watch->go_on);
 }
 
 void mnk_watch_mark(MnkWatch *watch, gint64 number) {
@@ -147,6 +154,7 @@ MnkWatch *mnk_watch_new(const MnkWatchSetup *setup, guint32 number, int fd,
   watch->look_turn.watch = watch->pool_turn.watch = watch;
   g_mutex_init(&watch->lock);
   g_mutex_init(&watch->telling);
+  g_cond_init(&watch->go_on);
   watch->gate = mnk_gate_new(setup->live.gate_mse, setup->live.gate_max_gap_ms);
   watch->backlog = mnk_backlog_new(pushed ? MAX_PUSHED : MAX_READ,
                                    setup->kind == MNK_SOURCE_FILE && !setup->realtime);
@@ -161,11 +169,18 @@ MnkWatch *mnk_watch_new(const MnkWatchSetup *setup, guint32 number, int fd,
   return watch;
 }
 
+/* With the lock, so that who is about to wait for it does not miss it. */
+static void set_stop(MnkWatch *watch) {
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&watch->lock);
+  g_atomic_int_set(&watch->stop, 1);
+  g_cond_broadcast(&watch->go_on);
+}
+
 void mnk_watch_stop(MnkWatch *watch) {
   if (watch->pushing != NULL)
     mnk_pushing_close(watch);
   else
-    g_atomic_int_set(&watch->stop, 1);
+    set_stop(watch);
 }
 
 gboolean mnk_watch_is_over(MnkWatch *watch) {
@@ -175,7 +190,7 @@ gboolean mnk_watch_is_over(MnkWatch *watch) {
 void mnk_watch_free(MnkWatch *watch) {
   if (watch == NULL)
     return;
-  g_atomic_int_set(&watch->stop, 1);
+  set_stop(watch);
   mnk_backlog_close(watch->backlog);
   if (watch->reading != NULL)
     mnk_reading_join(watch->reading);
@@ -198,6 +213,7 @@ void mnk_watch_unref(MnkWatch *watch) {
   g_clear_error(&watch->failure);
   g_clear_pointer(&watch->next_event, mnk_watch_event_free);
   mnk_watch_setup_clear(&watch->setup);
+  g_cond_clear(&watch->go_on);
   g_mutex_clear(&watch->telling);
   g_mutex_clear(&watch->lock);
   g_free(watch->told);

@@ -44,6 +44,7 @@ struct _MnkWatch {
   gint asked; /* atomic: the next frame is accepted in any case */
 
   GMutex lock; /* of what follows */
+  GCond go_on; /* live.paused or stop is another one */
   MnkWatchLive live;
   gint live_number; /* atomic: counts changes of live */
   MnkWatchCounters counters;
@@ -59,6 +60,8 @@ struct _MnkWatch {
 
 /* What holds now. */
 MnkWatchLive mnk_watch_live(MnkWatch *watch);
+/* While nothing is to be read; not longer than until the watch is stopped. */
+void mnk_watch_wait_while_paused(MnkWatch *watch);
 /* Passes a thumbnail (NULL: there is none, accept) through the gate, fills in what the gate knows
  * of the sample, and counts. */
 MnkGateVerdict mnk_watch_judge(MnkWatch *watch, const guint8 *thumb, MnkSample *sample);

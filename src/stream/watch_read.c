@@ -175,6 +175,7 @@ static void read_all(MnkReading *reading, GError **error) {
   while (!g_atomic_int_get(&watch->stop)) {
     g_autoptr(MnkFrame) frame = NULL;
     g_autoptr(MnkAudio) audio = NULL;
+    mnk_watch_wait_while_paused(watch);
     take_over(reading);
     switch (mnk_source_read(reading->source, &frame, &audio, error)) {
     case MNK_READ_FRAME:

@@ -271,6 +271,17 @@ def test_captions_by_a_local_model(case: Case):
     equal(captions[0]["start_ms"], 0)
 
 
+def test_a_file_waits_for_the_model(case: Case):
+    # a request for each frame: read many times faster than they are answered
+    clip = case.clip("six.mp4", colours=("red", "green", "blue", "yellow", "white", "black"))
+    result = case.run("caption", clip, "--no-db", "--format", "jsonl", "--model-path", str(model("colour")),
+                      "--frame-batch-size", "1", "--gate-mse", "0")
+    equal(result.status, 0, result.err)
+    captions = [c for c in map(json.loads, result.out.splitlines()) if c["final"]]
+    equal({c["backend"] for c in captions}, {"local"}, result.out)
+    equal(captions[-1]["end_ms"], 24000)
+
+
 def test_captions_without_the_model_that_is_named(case: Case):
     clip = case.clip("red.mp4", colours=("red",), seconds=2)
     for more, words in (([], "--model-path"), (["--model-path", "nowhere"], "nowhere")):

@@ -110,6 +110,7 @@ static void fill_setup(MnkWatchSetup *setup) {
   setup->live.summary_dim = 32;
   setup->live.preview_fps = 0.5;
   setup->live.preview_size = 320;
+  setup->live.paused = TRUE;
 }
 
 static void test_watch_setup(void) {
@@ -196,7 +197,7 @@ static void test_watch_setup_refused(void) {
   mnk_watch_live_write(&setup.live, live);
   mnk_watch_setup_clear(&setup);
   assert_members_needed(text, read_setup, 19);
-  assert_members_needed(live, read_live, 9);
+  assert_members_needed(live, read_live, 10);
 }
 
 static void test_counters(void) {

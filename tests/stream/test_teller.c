@@ -9,6 +9,7 @@
 typedef struct {
   guint n_frames, n_pictures, first_picture, last_picture;
   gint64 end_ms;
+  gint64 deadline_us;
   char *context, *running, *known;
   MnkBackendDone done;
   gpointer user;
@@ -32,6 +33,7 @@ void mnk_backend_caption(MnkBackend *backend, const MnkBatch *batch, MnkBackendD
   one->first_picture = ((MnkBatchFrame *)batch->frames->pdata[0])->index;
   one->last_picture = ((MnkBatchFrame *)batch->frames->pdata[batch->frames->len - 1])->index;
   one->end_ms = batch->end_ms;
+  one->deadline_us = batch->deadline_us;
   one->context = g_strdup(batch->context);
   one->running = g_strdup(batch->running);
   one->known = g_strdup(batch->known);
@@ -268,6 +270,46 @@ static void test_stale_rounds(Fixture *fixture, gconstpointer data) {
   g_assert_cmpuint(asked.length, ==, 1);
 }
 
+static void on_moved(gpointer user) {
+  (*(guint *)user)++;
+}
+
+/* A source that can wait: each round is asked about, and has its whole time from then on. */
+static void test_patient_rounds(Fixture *fixture, gconstpointer data) {
+  enum { ROUNDS = 8 };
+  static const Event EVENTS[] = {{0, 1000, 0, 0, FALSE, "TOLD"}};
+  MnkTellerCounters counters;
+  guint moved = 0;
+  gint64 deadline_us = 0;
+  mnk_teller_be_patient(fixture->teller, on_moved, &moved);
+  for (guint i = 0; i < ROUNDS; i++) {
+    gather(fixture, 1, "spare", FALSE);
+    mnk_teller_decode(fixture->teller, fixture->clock_ms);
+    settle();
+  }
+  g_assert_cmpuint(mnk_teller_waiting(fixture->teller), ==, ROUNDS);
+  g_assert_cmpuint(moved, ==, ROUNDS);
+  for (guint i = 0; i < ROUNDS; i++) {
+    Asked *one = next_asked();
+    g_assert_cmpuint(asked.length, ==, 0);
+    g_assert_cmpint(one->deadline_us, >, deadline_us);
+    deadline_us = one->deadline_us;
+    gint64 before_us = mnk_clock_mono_us(mnk_clock_system());
+    answer(one, EVENTS, 1);
+    asked_free(one);
+    if (i + 1 < ROUNDS) {
+      const Asked *next = g_queue_peek_head(&asked);
+      g_assert_cmpint(next->deadline_us - before_us, >=,
+                      1000 * mnk_settings_int(fixture->settings, MNK_OPT_BACKEND_DEADLINE));
+    }
+  }
+  g_assert_cmpuint(mnk_teller_waiting(fixture->teller), ==, 0);
+  g_assert_cmpuint(moved, ==, 2 * ROUNDS);
+  g_assert_null(strstr(fixture->told->str, "template"));
+  mnk_teller_counters(fixture->teller, &counters);
+  g_assert_cmpuint(counters.stale, ==, 0);
+}
+
 static void test_hurry(Fixture *fixture, gconstpointer data) {
   gather(fixture, 1, "one", FALSE);
   mnk_teller_decode(fixture->teller, 1000);
@@ -320,6 +362,7 @@ int main(int argc, char **argv) {
   ADD(open_event_at_the_end);
   ADD(gap_stays);
   ADD(stale_rounds);
+  ADD(patient_rounds);
   ADD(hurry);
   ADD(freed_while_asked);
   ADD(same_words);

@@ -361,6 +361,41 @@ static void test_file_set(void) {
   g_assert_cmpint(last->step_ms, ==, 50);
 }
 
+/* A file that waits: nothing of it is told, whatever else is; then it goes on, or is given up. */
+static void test_paused(void) {
+  g_autoptr(Peer) peer = peer_new();
+  g_autoptr(MnkWatchSetup) setup = peer_setup();
+  setup->kind = MNK_SOURCE_FILE;
+  setup->live.fps = 5;
+  setup->live.gate_mse = 0;
+  setup->live.paused = TRUE;
+  for (guint32 s = 1; s <= 2; s++) {
+    int fd = open_clip(50);
+    peer_open(peer, s, setup, fd);
+    close(fd);
+    mnk_message_free(peer_next(peer, s, MNK_MSG_OPENED));
+  }
+  peer_mark(peer, 1, 7);
+  for (MnkMessageType type = MNK_MSG_COUNTERS; type != MNK_MSG_MARKED;) {
+    g_autoptr(MnkMessage) message = peer_next(peer, 1, 0);
+    type = message->type;
+    g_assert_true(type == MNK_MSG_COUNTERS || type == MNK_MSG_MARKED);
+  }
+  MnkWatchLive live = setup->live;
+  live.paused = FALSE;
+  peer_set(peer, 1, &live);
+  MnkWatchCounters counters = peer_ended(peer, 1, NULL);
+  g_assert_cmpuint(counters.received, ==, 10);
+  peer_send(peer, MNK_MSG_CLOSE, 2, "{}");
+  g_autoptr(MnkMessage) ended = peer_next(peer, 2, MNK_MSG_ENDED);
+  g_autoptr(MnkJson) json = NULL;
+  g_autoptr(GError) failure = NULL;
+  gint64 end_ms;
+  g_assert_true(mnk_ended_read(peer_content(ended, &json), &end_ms, &failure, NULL));
+  g_assert_error(failure, MNK_ERROR, MNK_ERROR_CANCELLED);
+  g_assert_cmpint(end_ms, ==, 0);
+}
+
 /* Real pictures, so close to each other that the gate stops some, as JPEGs. NULL after
  * g_test_skip().
  */
@@ -587,6 +622,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/stream/worker/preview", test_preview);
   g_test_add_func("/stream/worker/short files", test_short_files);
   g_test_add_func("/stream/worker/file set", test_file_set);
+  g_test_add_func("/stream/worker/paused", test_paused);
   g_test_add_func("/stream/worker/like a file", test_like_a_file);
   g_test_add_func("/stream/worker/bad messages", test_bad_messages);
   g_test_add_func("/stream/worker/fault", test_fault);
