@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +28,7 @@ static void print_overview(FILE *out) {
   for (guint i = 0; i < G_N_ELEMENTS(COMMANDS); i++)
     if (!COMMANDS[i]->hidden)
       fprintf(out, "  %-10s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
-  fputs("\n`manako COMMAND --help` tells the command's options; `manako --version` the version.\n\n"
+  fputs("\n`manako COMMAND --help` tells the command's options, `manako --version` the version.\n\n"
         "Example: manako caption video.mp4\n",
         out);
 }
@@ -81,34 +83,64 @@ static gboolean run_command(const MnkInvocation *invocation, GError **error) {
                                 : command->run(settings, rest, error);
 }
 
+/* What was printed has arrived, or the command has failed, however well its work went. */
+static gboolean flush_output(GError **error) {
+  if (fflush(stdout) != 0) {
+    g_set_error(error, MNK_ERROR, MNK_ERROR_OUTPUT, "standard output cannot be written: %s",
+                g_strerror(errno));
+    return FALSE;
+  }
+  if (ferror(stdout)) { /* earlier; why is not known any more */
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_OUTPUT, "standard output cannot be written");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean unknown_command(const char *name, GError **error) {
+  g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE, "there is no command \"%s\"; see manako --help",
+              name);
+  return FALSE;
+}
+
+/* `manako help ask` is `manako ask --help`. */
+static gboolean help(const char *name, GError **error) {
+  const MnkCommand *command = name != NULL ? find_command(name) : NULL;
+  if (name != NULL && command == NULL)
+    return unknown_command(name, error);
+  if (command != NULL)
+    print_help(command);
+  else
+    print_overview(stdout);
+  return TRUE;
+}
+
+static gboolean run(int argc, char **argv, GError **error) {
+  const char *name = argv[1];
+  if (g_str_equal(name, "--help") || g_str_equal(name, "-h") || g_str_equal(name, "help"))
+    return help(argv[2], error);
+  if (g_str_equal(name, "--version") || g_str_equal(name, "version")) {
+    puts("manako " MNK_VERSION);
+    return TRUE;
+  }
+  const MnkCommand *command = find_command(name);
+  if (command == NULL)
+    return unknown_command(name, error);
+  const MnkInvocation invocation = {command, argc - 2, argv + 2};
+  if (asks_for_help(invocation.argc, invocation.argv))
+    return help(name, error);
+  return run_command(&invocation, error);
+}
+
 int main(int argc, char **argv) {
   g_autoptr(GError) error = NULL;
   setlocale(LC_CTYPE, "");
+  signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error like others, and has its own status */
   if (argc < 2) {
     print_overview(stderr);
     return mnk_error_code_exit(MNK_ERROR_USAGE);
   }
-  if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") ||
-      g_str_equal(argv[1], "help")) {
-    print_overview(stdout);
-    return 0;
-  }
-  if (g_str_equal(argv[1], "--version") || g_str_equal(argv[1], "version")) {
-    puts("manako " MNK_VERSION);
-    return 0;
-  }
-  const MnkCommand *command = find_command(argv[1]);
-  if (command == NULL) {
-    g_autofree char *name = mnk_text_escape(argv[1]);
-    fprintf(stderr, "manako: there is no command \"%s\"; see manako --help\n", name);
-    return mnk_error_code_exit(MNK_ERROR_USAGE);
-  }
-  const MnkInvocation invocation = {command, argc - 2, argv + 2};
-  if (asks_for_help(invocation.argc, invocation.argv)) {
-    print_help(command);
-    return 0;
-  }
-  if (run_command(&invocation, &error))
+  if (run(argc, argv, &error) && flush_output(&error))
     return 0;
   if (!g_error_matches(error, MNK_ERROR, MNK_ERROR_CANCELLED)) {
     g_autofree char *message = mnk_text_escape(error->message);

@@ -416,7 +416,6 @@ static gboolean run(const MnkSettings *given, char **rest, GError **error) {
       .loop = g_main_loop_new(NULL, FALSE),
       .cancel = g_cancellable_new(),
   };
-  signal(SIGPIPE, SIG_IGN);
   guint on_int = g_unix_signal_add(SIGINT, on_signal, &sender);
   guint on_term = g_unix_signal_add(SIGTERM, on_signal, &sender);
   sender.output = mnk_output_open(settings, &sender.failure);
