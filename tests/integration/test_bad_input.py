@@ -238,6 +238,17 @@ def test_output_on_a_full_disk(case: Case):
     contains(err, "No space left")
 
 
+def test_a_report_that_does_not_arrive(case: Case):
+    commands = (["--help"], ["help", "ask"], ["ask", "--help"], ["--version"], ["models", "list"])
+    for command in commands:
+        process = subprocess.Popen([os.environ["MANAKO"], *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   stdin=subprocess.DEVNULL, env=case.env, cwd=case.folder, text=True)
+        process.stdout.close()
+        err = process.stderr.read()
+        equal(process.wait(timeout=60), OUTPUT, (command, err))
+        contains(err, "standard output cannot be written")
+
+
 # ---- models ----
 
 def test_no_models(case: Case):
