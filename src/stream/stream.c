@@ -24,7 +24,8 @@ static gboolean end_now(gpointer user) {
     return G_SOURCE_REMOVE;
   }
   g_autoptr(GError) failure = g_steal_pointer(&stream->failure);
-  stream->events.ended(failure, stream->user);
+  if (stream->events.ended != NULL)
+    stream->events.ended(failure, stream->user);
   return G_SOURCE_REMOVE;
 }
 
@@ -92,7 +93,8 @@ static gboolean is_before(gpointer key, gpointer value, gpointer limit) {
 static void on_caption(const MnkCaption *caption, gboolean durable, gpointer user) {
   MnkStream *stream = user;
   if (!caption->final) {
-    stream->events.caption(caption, FALSE, stream->user);
+    if (stream->events.caption != NULL)
+      stream->events.caption(caption, FALSE, stream->user);
     return;
   }
   gint64 pts_ms = 0;
@@ -107,7 +109,8 @@ static void on_caption(const MnkCaption *caption, gboolean durable, gpointer use
                                      NULL, mnk_latency_bounds_ms, mnk_latency_bounds_n),
                        (double)(mnk_clock_wall_us(mnk_clock_system()) - stream->seen_arrival_us) /
                            1000.0);
-  stream->events.caption(caption, durable, stream->user);
+  if (stream->events.caption != NULL)
+    stream->events.caption(caption, durable, stream->user);
 }
 
 static void on_scene(const MnkScene *scene, gpointer user) {

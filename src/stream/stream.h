@@ -58,6 +58,7 @@ typedef struct {
   guint64 part_runs[5];
 } MnkStreamCounters;
 
+/* Any of them may be NULL: what it would tell is not wanted. */
 typedef struct {
   /* A caption, borrowed; when a store is given, after its commit. Running captions come with final
    * FALSE only if wanted. durable FALSE: the store could not keep it. */

@@ -1,7 +1,7 @@
 /* What a stream understands of its source's name, and what its two halves tell each other. */
 #include <string.h>
 
-#include "stream/stream_priv.h"
+#include "stream/server_priv.h"
 
 /* ---- names of sources ---- */
 
@@ -249,6 +249,35 @@ static void test_ended(void) {
   g_assert_no_error(failure);
 }
 
+/* ---- a stream that nobody listens to ---- */
+
+static MnkCaption *caption_of(gint64 start_ms, const char *text) {
+  MnkCaption *caption = mnk_caption_new();
+  caption->stream = g_strdup("s");
+  caption->start_ms = start_ms, caption->end_ms = start_ms + 1000;
+  caption->backend = g_strdup("template");
+  caption->lang = g_strdup("en");
+  caption->text = g_strdup(text);
+  return caption;
+}
+
+static void test_no_events(void) {
+  g_autoptr(MnkSettings) settings = mnk_settings_new();
+  g_autoptr(GError) error = NULL;
+  MnkStreamConfig config = {.id = "s", .source = MNK_SOURCE_PUSH, .settings = settings};
+  MnkStreamEvents events = {NULL};
+  g_autoptr(MnkStream) stream = mnk_stream_new(&config, &events, NULL, &error);
+  g_assert_no_error(error);
+  mnk_captioner_show(stream->captioner, caption_of(0, "Prob"), FALSE);
+  mnk_captioner_tell(stream->captioner, caption_of(0, "Probably a cat."), FALSE);
+  mnk_stream_source_over(stream, 1000, NULL);
+  while (stream->end_timer != 0)
+    g_main_context_iteration(NULL, TRUE);
+  MnkStreamCounters counters;
+  mnk_stream_counters(stream, &counters);
+  g_assert_cmpuint(counters.captions, ==, 1);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/stream/source/names", test_names);
@@ -259,5 +288,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/stream/messages/watch setup refused", test_watch_setup_refused);
   g_test_add_func("/stream/messages/counters", test_counters);
   g_test_add_func("/stream/messages/ended", test_ended);
+  g_test_add_func("/stream/no events", test_no_events);
   return g_test_run();
 }
