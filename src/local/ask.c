@@ -36,8 +36,10 @@ static void call_free(MnkCall *call) {
   g_free(call);
 }
 
+/* The tower may have rested for its sake. */
 static void take_out(MnkCall *call) {
   g_hash_table_remove(call->local->calls, GUINT_TO_POINTER(call->number));
+  mnk_tower_kick(call->local->tower);
 }
 
 /* The last event; everything may be gone after it. */
@@ -181,6 +183,16 @@ void mnk_calls_fail(MnkLocal *local, MnkLocalStream *stream, gboolean sent_only,
     }
     mnk_call_fail(call, g_error_copy(own));
   }
+}
+
+gboolean mnk_calls_need_words(const MnkLocal *local) {
+  GHashTableIter iter;
+  gpointer value;
+  g_hash_table_iter_init(&iter, local->calls);
+  while (g_hash_table_iter_next(&iter, NULL, &value))
+    if (((const MnkCall *)value)->kind != MNK_CALL_SAVE)
+      return TRUE;
+  return FALSE;
 }
 
 void mnk_calls_drop_all(MnkLocal *local) {

@@ -175,6 +175,8 @@ void mnk_call_drop(MnkCall *call);
 void mnk_calls_ready(MnkLocal *local, MnkLocalStream *stream);
 /* stream NULL: all. sent_only: those that wait to be sent go on waiting. */
 void mnk_calls_fail(MnkLocal *local, MnkLocalStream *stream, gboolean sent_only, GError *error);
+/* Whether anybody waits for what the decoder says: a snapshot does not. */
+gboolean mnk_calls_need_words(const MnkLocal *local);
 void mnk_calls_drop_all(MnkLocal *local);
 void mnk_calls_tick(MnkLocal *local, gint64 now_us);
 void mnk_calls_piece(MnkLocal *local, const MnkJsonValue *value);

@@ -268,7 +268,7 @@ static double budget(const MnkTower *tower) {
 
 /* The rest is for answers: where nobody asks and somebody waits for the frames, there is none. */
 static gboolean may_skip_rest(const MnkTower *tower, const MnkLocalStream *next) {
-  return next->tower.hurry && g_hash_table_size(tower->local->calls) == 0;
+  return next->tower.hurry && !mnk_calls_need_words(tower->local);
 }
 
 static gboolean on_timer(gpointer user) {

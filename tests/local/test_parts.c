@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static MnkJson *parse(const GString *text) {
   g_autoptr(GError) error = NULL;
@@ -218,6 +219,94 @@ static void test_least(void) {
   }
 }
 
+/* ---- Rest ---- */
+
+/* The server's half without a worker: what that would be sent is read here. */
+typedef struct {
+  MnkLocal *local;
+  MnkLocalStream *stream;
+  MnkChannel *here, *worker;
+} Half;
+
+static void half_make(Half *half) {
+  int fds[2];
+  MnkLocal *local = half->local = g_new0(MnkLocal, 1);
+  g_autoptr(GError) error = NULL;
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  half->here = mnk_channel_new(fds[0]);
+  half->worker = mnk_channel_new(fds[1]);
+  local->settings = mnk_settings_new();
+  g_assert_true(mnk_settings_set(local->settings, MNK_OPT_VISION_BUDGET, "0.01", NULL));
+  g_assert_true(mnk_settings_set(local->settings, MNK_OPT_CLIP_LEN, "4", NULL));
+  local->context = g_main_context_ref_thread_default();
+  local->sender = mnk_sender_new();
+  local->by_id = g_hash_table_new(g_str_hash, g_str_equal);
+  local->by_number = g_hash_table_new(NULL, NULL);
+  local->calls = g_hash_table_new(NULL, NULL);
+  local->tower = mnk_tower_new(local);
+  local->closing = g_cancellable_new();
+  local->state = MNK_LOCAL_READY;
+  mnk_sender_connect(local->sender, half->here);
+  half->stream = mnk_local_open(local, "one", local->settings, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void half_clear(Half *half) {
+  mnk_local_close(half->stream);
+  mnk_local_free(half->local);
+  mnk_channel_free(half->here);
+  mnk_channel_free(half->worker);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Half, half_clear)
+
+/* How many clips the worker has been sent since. */
+static guint clips_sent(Half *half) {
+  guint n = 0;
+  for (;;) {
+    g_autoptr(MnkMessage) message = mnk_channel_receive(half->worker, 0, NULL);
+    if (message == NULL)
+      return n;
+    n += message->type == MNK_MSG_CLIP;
+  }
+}
+
+/* A clip that took an hour: the tower's rest outlasts any test. */
+static void end_clip(Half *half, guint number) {
+  gboolean yes[] = {TRUE, TRUE, TRUE, TRUE};
+  MnkModelClipped clipped = {.number = number, .order = number, .ms = 3600e3};
+  clipped.encoded = g_array_new(FALSE, FALSE, sizeof(gboolean));
+  g_array_append_vals(clipped.encoded, yes, G_N_ELEMENTS(yes));
+  mnk_tower_clipped(half->local->tower, half->stream, &clipped);
+  g_array_unref(clipped.encoded);
+}
+
+static void on_idle(gpointer user) {
+}
+
+static void on_saved(GBytes *snapshot, const GError *error, gpointer user) {
+}
+
+/* Whoever waits for the frames does not wait for the rest, unless somebody asks; a snapshot is no
+ * question. */
+static void test_rest(void) {
+  g_auto(Half) half = {0};
+  g_autoptr(GBytes) jpeg = g_bytes_new_static("x", 1);
+  half_make(&half);
+  for (guint i = 0; i < 12; i++)
+    mnk_local_frame(half.stream, jpeg, i * 1000, 1, FALSE);
+  g_assert_cmpuint(clips_sent(&half), ==, 1);
+  end_clip(&half, 1);
+  g_assert_cmpuint(clips_sent(&half), ==, 0);
+
+  const MnkLocalQuestion question = {.question = "?", .log = "", .lang = "en"};
+  MnkLocalAsk *ask = mnk_local_ask(half.stream, &question, &(MnkLocalEvents){0}, NULL);
+  mnk_local_save(half.stream, on_saved, NULL);
+  mnk_local_when_idle(half.stream, on_idle, NULL);
+  g_assert_cmpuint(clips_sent(&half), ==, 0);
+  mnk_local_cancel(ask);
+  g_assert_cmpuint(clips_sent(&half), ==, 2);
+}
+
 /* ---- Files ---- */
 
 static char *make(const char *folder, const char *name) {
@@ -282,6 +371,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/local/caption/frame numbers", test_frame_numbers);
   g_test_add_func("/local/question/content", test_content);
   g_test_add_func("/local/tower/least", test_least);
+  g_test_add_func("/local/tower/rest", test_rest);
   g_test_add_func("/local/find", test_find);
   return g_test_run();
 }
