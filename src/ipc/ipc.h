@@ -49,6 +49,7 @@ typedef enum {
   MNK_MSG_ANSWER,  /* JSON: {"number", an answer's members} or {"number","error":{"code","message"}}
                     */
   MNK_MSG_SAVED,   /* JSON: {"number","length","order"} or {"number","error"} */
+  MNK_MSG_RESTORED, /* JSON: the members of MnkLocalMemory: what the snapshot of OPEN held */
 } MnkMessageType;
 gboolean mnk_message_type_is_known(guint type);
 

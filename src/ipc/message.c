@@ -4,7 +4,7 @@
 
 gboolean mnk_message_type_is_known(guint type) {
   return (type >= MNK_MSG_HELLO && type <= MNK_MSG_CANCEL) ||
-         (type >= MNK_MSG_READY && type <= MNK_MSG_SAVED);
+         (type >= MNK_MSG_READY && type <= MNK_MSG_RESTORED);
 }
 
 void mnk_message_free(MnkMessage *message) {

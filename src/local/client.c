@@ -173,6 +173,16 @@ static void on_clipped(MnkLocal *local, guint32 number, const MnkJsonValue *valu
     mnk_stream_check_idle(stream);
 }
 
+static void on_restored(MnkLocal *local, guint32 number, const MnkJsonValue *value) {
+  g_autoptr(GError) error = NULL;
+  MnkLocalMemory memory;
+  MnkLocalStream *stream = g_hash_table_lookup(local->by_number, GUINT_TO_POINTER(number));
+  if (!mnk_model_restored_read(value, &memory, &error))
+    mnk_local_kill(local, error->message);
+  else if (stream != NULL)
+    stream->memory = memory;
+}
+
 static void on_saved(MnkLocal *local, const MnkJsonValue *value) {
   MnkModelSaved saved;
   if (!mnk_model_saved_read(value, &saved, NULL))
@@ -198,6 +208,8 @@ static void on_message(MnkMessage *message, gpointer user) {
     mnk_model_counters_read(root, &local->now, NULL);
   else if (message->type == MNK_MSG_CLIPPED)
     on_clipped(local, message->stream, root);
+  else if (message->type == MNK_MSG_RESTORED)
+    on_restored(local, message->stream, root);
   else if (message->type == MNK_MSG_PIECE)
     mnk_calls_piece(local, root);
   else if (message->type == MNK_MSG_ANSWER)
@@ -312,6 +324,11 @@ gboolean mnk_local_new(const MnkSettings *settings, void (*changed)(gpointer use
                        MnkLocal **out, GError **error) {
   const char *path = mnk_settings_string(settings, MNK_OPT_MODEL_PATH);
   *out = NULL;
+  if (path == NULL && mnk_settings_string(settings, MNK_OPT_MMPROJ) != NULL) {
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CONFIG,
+                        "--mmproj names a projector, and no --model-path the model that it is for");
+    return FALSE;
+  }
   if (path == NULL)
     return TRUE;
   g_autoptr(MnkLocal) local = g_new0(MnkLocal, 1);

@@ -105,6 +105,12 @@ void mnk_model_memory_unlock(MnkModelMemory *memory) {
   g_mutex_unlock(&memory->lock);
 }
 
+void mnk_model_memory_restored(MnkModelMemory *memory) {
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&memory->lock);
+  memory->restoring = FALSE;
+  g_cond_broadcast(&memory->restored);
+}
+
 /* Of what is set, only the dropping of tokens may change while a memory lives. */
 void mnk_model_memory_set(MnkModelMemory *memory, const MnkModelStream *setup) {
   mnk_model_memory_lock(memory);
@@ -196,11 +202,9 @@ static void tell_times(const MnkModelMemory *memory, MnkLocalMemory *out) {
     out->last_ms = memory->last_ms;
 }
 
-void mnk_model_memory_end_clip(MnkModelMemory *memory, guint64 *order, MnkLocalMemory *out) {
+void mnk_model_memory_measure(const MnkModelMemory *memory, MnkLocalMemory *out) {
   MnkKeyframesConfig config;
-  mnk_model_memory_lock(memory);
   keyframes_config(&memory->setup, &config);
-  *order = ++memory->order;
   *out = (MnkLocalMemory){
       .clusters = mnk_keyframes_count(memory->keyframes),
       .long_clusters = mnk_keyframes_long_count(memory->keyframes),
@@ -212,5 +216,11 @@ void mnk_model_memory_end_clip(MnkModelMemory *memory, guint64 *order, MnkLocalM
   out->bytes += tokens;
   out->bytes_max += tokens + (guint64)MNK_CLIP_CACHE * memory->frame_tokens * memory->dim * 2;
   tell_times(memory, out);
+}
+
+void mnk_model_memory_end_clip(MnkModelMemory *memory, guint64 *order, MnkLocalMemory *out) {
+  mnk_model_memory_lock(memory);
+  *order = ++memory->order;
+  mnk_model_memory_measure(memory, out);
   mnk_model_memory_unlock(memory);
 }

@@ -272,6 +272,19 @@ gboolean mnk_model_clipped_read(const MnkJsonValue *value, MnkModelClipped *out,
   return TRUE;
 }
 
+void mnk_model_restored_write(const MnkLocalMemory *memory, GString *out) {
+  MnkJsonWriter w;
+  mnk_json_writer_init(&w, out);
+  mnk_json_begin_object(&w, NULL);
+  mnk_members_write(TABLE(MEMORY), memory, &w);
+  mnk_json_end_object(&w);
+}
+
+gboolean mnk_model_restored_read(const MnkJsonValue *value, MnkLocalMemory *out, GError **error) {
+  *out = (MnkLocalMemory){0};
+  return mnk_members_read(TABLE(MEMORY), value, out, error);
+}
+
 /* ---- ASK, LIKELY, CAPTION ---- */
 
 static void turn_clear(gpointer data) {

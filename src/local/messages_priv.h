@@ -112,6 +112,7 @@ void mnk_model_clipped_write(const MnkModelClipped *clipped, GString *out);
 void mnk_model_call_write(const MnkModelCall *call, GString *out);
 void mnk_model_answer_write(const MnkModelAnswer *answer, GString *out);
 void mnk_model_saved_write(const MnkModelSaved *saved, GString *out);
+void mnk_model_restored_write(const MnkLocalMemory *memory, GString *out);
 void mnk_model_ready_write(const MnkModelReady *ready, GString *out);
 void mnk_model_counters_write(const MnkLocalCounters *counters, GString *out);
 void mnk_model_number_write(guint number, GString *out);                  /* _SAVE, _CANCEL */
@@ -126,6 +127,7 @@ gboolean mnk_model_clipped_read(const MnkJsonValue *value, MnkModelClipped *out,
 gboolean mnk_model_call_read(const MnkJsonValue *value, MnkModelCall *out, GError **error);
 gboolean mnk_model_answer_read(const MnkJsonValue *value, MnkModelAnswer *out, GError **error);
 gboolean mnk_model_saved_read(const MnkJsonValue *value, MnkModelSaved *out, GError **error);
+gboolean mnk_model_restored_read(const MnkJsonValue *value, MnkLocalMemory *out, GError **error);
 gboolean mnk_model_ready_read(const MnkJsonValue *value, MnkModelReady *out, GError **error);
 gboolean mnk_model_counters_read(const MnkJsonValue *value, MnkLocalCounters *out, GError **error);
 gboolean mnk_model_number_read(const MnkJsonValue *value, guint *number, GError **error);

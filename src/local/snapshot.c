@@ -160,9 +160,5 @@ static gboolean restore(MnkModelMemory *memory, int fd, gsize length, GError **e
 gboolean mnk_model_memory_restore(MnkModelMemory *memory, int fd, gsize length, GError **error) {
   gboolean ok = restore(memory, fd, length, error);
   close(fd);
-  g_mutex_lock(&memory->lock);
-  memory->restoring = FALSE;
-  g_cond_broadcast(&memory->restored);
-  g_mutex_unlock(&memory->lock);
   return ok;
 }

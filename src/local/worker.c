@@ -112,17 +112,31 @@ static void save(Worker *worker, Errand *errand) {
                    -1, NULL);
 }
 
+/* Told before anybody else gets at it: what a clip says of it later is newer. */
+static void restore(Worker *worker, Errand *errand) {
+  g_autoptr(GString) text = g_string_new(NULL);
+  g_autoptr(GError) error = NULL;
+  MnkLocalMemory now;
+  if (mnk_model_memory_restore(errand->memory, g_steal_fd(&errand->fd), errand->length, &error)) {
+    mnk_model_memory_measure(errand->memory, &now);
+    mnk_model_restored_write(&now, text);
+    mnk_channel_send(worker->office.channel, MNK_MSG_RESTORED, errand->stream, text->str, text->len,
+                     -1, -1, NULL);
+  } else {
+    mnk_warning("local", errand->memory->setup.id, "event=memory-not-restored reason=\"%s\"",
+                error->message);
+  }
+  mnk_model_memory_restored(errand->memory);
+}
+
 static gpointer run_errands(gpointer user) {
   Worker *worker = user;
   Errand *errand;
   while ((errand = mnk_queue_pop(worker->clerk, -1)) != NULL) {
-    g_autoptr(GError) error = NULL;
-    if (!errand->restore)
+    if (errand->restore)
+      restore(worker, errand);
+    else
       save(worker, errand);
-    else if (!mnk_model_memory_restore(errand->memory, g_steal_fd(&errand->fd), errand->length,
-                                       &error))
-      mnk_warning("local", errand->memory->setup.id, "event=memory-not-restored reason=\"%s\"",
-                  error->message);
     errand_free(errand);
   }
   return NULL;

@@ -66,7 +66,7 @@ struct _MnkModelMemory {
   gint64 last_ms; /* G_MININT64: nothing yet */
 };
 
-/* Takes the setup. restoring: nobody gets its lock before mnk_model_memory_restore. */
+/* Takes the setup. restoring: nobody gets its lock before mnk_model_memory_restored. */
 MnkModelMemory *mnk_model_memory_new(MnkModelStream *setup, MnkVlm *vlm, gboolean restoring);
 MnkModelMemory *mnk_model_memory_ref(MnkModelMemory *memory);
 void mnk_model_memory_unref(MnkModelMemory *memory);
@@ -83,10 +83,14 @@ gboolean mnk_model_memory_has(MnkModelMemory *memory, gint64 pts_ms);
 void mnk_model_memory_add(MnkModelMemory *memory, MnkTokens *tokens, gint64 last_ms);
 /* Ends a clip, and tells how things stand. */
 void mnk_model_memory_end_clip(MnkModelMemory *memory, guint64 *order, MnkLocalMemory *out);
+/* How things stand. This one does not lock: for who has the lock, or restores it. */
+void mnk_model_memory_measure(const MnkModelMemory *memory, MnkLocalMemory *out);
+/* Ends the restoring. */
+void mnk_model_memory_restored(MnkModelMemory *memory);
 
 /* ---- snapshot.c ---- */
 
-/* Ends the restoring, whatever becomes of it. Takes fd. FALSE: it stays empty. */
+/* Of one that is restoring. Takes fd. FALSE: it stays empty. */
 gboolean mnk_model_memory_restore(MnkModelMemory *memory, int fd, gsize length, GError **error);
 /* Writes it to fd, from the start. */
 gboolean mnk_model_memory_save(MnkModelMemory *memory, int fd, gsize *length, guint64 *order,

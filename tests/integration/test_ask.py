@@ -675,9 +675,14 @@ def test_after_a_restart(case: Case):
         before = answer_of(server, "cam", "was it red?", history="always")
         equal(server.request("POST", "/v1/streams/cam/watch", {"question": "the scene is blue", "threshold": 0.8, "watch_s": 2})[0], 201)
         watch = server.get("/v1/streams/cam/watch")["watches"][0]
+        known = memory(server, "cam")
+        assert known["span"]["end_ms"] > known["span"]["start_ms"], known
         equal(server.stop(), 0)
         server.start()
         wait_until("the model", lambda: ready(server))
+        wait_until("what is remembered, before a frame comes", lambda: memory(server, "cam")["span"] == known["span"])
+        for name in ("clusters", "long_clusters", "recent_frames"):
+            equal(memory(server, "cam")[name], known[name], name)
         wait_until("the stream", lambda: server.stream("cam")["state"] == "waiting")
         after = answer_of(server, "cam", "was it red?", history="always")
         equal((after["text"], after["backend"]), (before["text"], "local"))
