@@ -122,10 +122,12 @@ static void fail(MnkAsking *asking, const GError *error) {
   asking->events.done(NULL, error, asking->user);
 }
 
-/* What the stream had for its own still holds when it has ended. */
+/* What the stream had for its own still holds when it has ended, also what has not reached the disk
+ * yet. */
 static MnkSettings *settings_of(MnkApi *api, const MnkStreamRow *row) {
   g_autoptr(MnkSettings) settings = mnk_settings_copy(mnk_registry_base(api->registry));
-  const char *spec = row->spec != NULL ? row->spec : "";
+  const char *last = mnk_registry_ended_spec(api->registry, row->id);
+  const char *spec = last != NULL ? last : row->spec != NULL ? row->spec : "";
   g_autoptr(MnkJson) json = mnk_json_parse(spec, strlen(spec), NULL, NULL);
   const MnkJsonValue *params = json != NULL ? mnk_json_get(mnk_json_root(json), "params") : NULL;
   g_autoptr(GError) error = NULL;
@@ -134,21 +136,28 @@ static MnkSettings *settings_of(MnkApi *api, const MnkStreamRow *row) {
   return g_steal_pointer(&settings);
 }
 
+static void put_for_row(MnkAsking *asking, const MnkStreamRow *row) {
+  g_autoptr(GError) failure = NULL;
+  g_autoptr(MnkSettings) settings = settings_of(asking->call->api, row);
+  Place place = {.settings = settings, .now_ms = row->captions > 0 ? row->end_ms : -1};
+  if (!put(asking, &place, &failure))
+    fail(asking, failure);
+}
+
 static void row_read(gpointer result, const GError *error, gpointer data) {
   MnkAsking *asking = data;
-  MnkStreamRow *row = result;
-  g_autoptr(GError) failure = NULL;
+  const MnkStreamRow bare = {.id = asking->stream};
+  const MnkStreamRow *row = result;
+  if (row == NULL && mnk_registry_ended(asking->call->api->registry, asking->stream) != NULL)
+    row = &bare;
   if (asking->gone) {
     /* nobody wants to know any more */
   } else if (row == NULL) {
     fail(asking, error);
   } else {
-    g_autoptr(MnkSettings) settings = settings_of(asking->call->api, row);
-    Place place = {.settings = settings, .now_ms = row->captions > 0 ? row->end_ms : -1};
-    if (!put(asking, &place, &failure))
-      fail(asking, failure);
+    put_for_row(asking, row);
   }
-  mnk_stream_row_free(row);
+  mnk_stream_row_free(result);
   asking_unref(asking);
 }
 

@@ -38,7 +38,11 @@ static gpointer read_row(MnkStore *store, gpointer data, GError **error) {
 
 static void row_read(MnkCall *call, gpointer result, const GError *error, gpointer data) {
   RowWork *work = data;
-  if (call->request != NULL)
+  MnkStreamRow bare = {.id = work->id}; /* of one that has ended before it reached the disk */
+  if (call->request != NULL && result == NULL &&
+      mnk_registry_ended(call->api->registry, work->id) != NULL)
+    work->func(call, &bare, NULL);
+  else if (call->request != NULL)
     work->func(call, result, error);
   mnk_stream_row_free(result);
   g_free(work->id);

@@ -9,7 +9,7 @@ enum { STATE_EVERY_MS = 2000, ID_MAX = 64, RANDOM_LETTERS = 8 };
 
 typedef struct {
   char *id;
-  GString *words;
+  GString *words, *spec;
 } Ended;
 
 struct _MnkRegistry {
@@ -33,6 +33,7 @@ static void ended_free(gpointer data) {
   Ended *ended = data;
   g_free(ended->id);
   g_string_free(ended->words, TRUE);
+  g_string_free(ended->spec, TRUE);
   g_free(ended);
 }
 
@@ -48,6 +49,18 @@ const GString *mnk_registry_ended(MnkRegistry *registry, const char *id) {
   return link != NULL ? ((const Ended *)link->data)->words : NULL;
 }
 
+const char *mnk_registry_ended_spec(MnkRegistry *registry, const char *id) {
+  GList *link = find_ended(registry, id);
+  return link != NULL ? ((const Ended *)link->data)->spec->str : NULL;
+}
+
+GPtrArray *mnk_registry_ended_ids(MnkRegistry *registry) {
+  GPtrArray *ids = g_ptr_array_new();
+  for (GList *l = registry->ended.head; l != NULL; l = l->next)
+    g_ptr_array_add(ids, ((const Ended *)l->data)->id);
+  return ids;
+}
+
 void mnk_registry_forget(MnkRegistry *registry, const char *id) {
   GList *link = find_ended(registry, id);
   if (link == NULL)
@@ -61,7 +74,9 @@ static void remember(MnkRegistry *registry, MnkEntry *entry) {
   Ended *ended = g_new0(Ended, 1);
   ended->id = g_strdup(entry->id);
   ended->words = g_string_new(NULL);
+  ended->spec = g_string_new(NULL);
   mnk_entry_write(entry, ended->words);
+  mnk_spec_write(&entry->spec, entry->settings, registry->base, NULL, ended->spec);
   g_queue_push_head(&registry->ended, ended);
   if (registry->ended.length > MNK_ENDED_MAX)
     ended_free(g_queue_pop_tail(&registry->ended));

@@ -158,6 +158,9 @@ static void gather(MnkApi *api) {
   mnk_process_metrics();
   mnk_registry_write_metrics(api->registry);
   mnk_model_metrics(api->local);
+  if (api->asker != NULL)
+    mnk_metric_set(mnk_gauge("questions_waiting", "Questions that are not answered yet.", NULL),
+                   mnk_asker_waiting(api->asker));
   mnk_metric_set(mnk_gauge("connections", "Connections that are open", NULL),
                  mnk_http_server_connections(api->http));
   mnk_metric_set(mnk_gauge("store_healthy", "1 while the timeline can be written", NULL),

@@ -133,9 +133,46 @@ static void add_row(MnkCall *call, MnkJsonWriter *w, const MnkStreamRow *row) {
   mnk_json_add_raw(w, NULL, text->str, text->len);
 }
 
+/* Those that have just ended need not have reached the disk yet. */
+static guint add_ended(MnkCall *call, MnkJsonWriter *w, const GPtrArray *rows, guint most) {
+  MnkRegistry *registry = call->api->registry;
+  g_autoptr(GHashTable) kept = g_hash_table_new(g_str_hash, g_str_equal);
+  g_autoptr(GPtrArray) ended = mnk_registry_ended_ids(registry);
+  guint n = 0;
+  for (guint i = 0; i < rows->len; i++)
+    g_hash_table_add(kept, ((const MnkStreamRow *)g_ptr_array_index(rows, i))->id);
+  for (guint i = 0; i < ended->len && n < most; i++) {
+    const char *id = g_ptr_array_index(ended, i);
+    if (g_hash_table_contains(kept, id))
+      continue;
+    const GString *words = mnk_registry_ended(registry, id);
+    mnk_json_add_raw(w, NULL, words->str, words->len);
+    n++;
+  }
+  return n;
+}
+
+static void add_streams(MnkCall *call, MnkJsonWriter *w, const GPtrArray *rows) {
+  MnkRegistry *registry = call->api->registry;
+  g_autoptr(GPtrArray) list = mnk_registry_list(registry);
+  guint n = 0;
+  for (; n < MIN(list->len, MNK_LIST_MAX); n++) {
+    g_autoptr(GString) json = g_string_new(NULL);
+    mnk_entry_write(g_ptr_array_index(list, n), json);
+    mnk_json_add_raw(w, NULL, json->str, json->len);
+  }
+  n += add_ended(call, w, rows, MNK_LIST_MAX - n);
+  for (guint i = 0; i < rows->len && n < MNK_LIST_MAX; i++) {
+    const MnkStreamRow *row = g_ptr_array_index(rows, i);
+    if (mnk_registry_find(registry, row->id) != NULL)
+      continue;
+    add_row(call, w, row);
+    n++;
+  }
+}
+
 static void rows_read(MnkCall *call, gpointer result, const GError *error, gpointer data) {
   g_autoptr(GPtrArray) rows = result;
-  MnkRegistry *registry = call->api->registry;
   if (call->request == NULL)
     return;
   if (rows == NULL) {
@@ -147,20 +184,7 @@ static void rows_read(MnkCall *call, gpointer result, const GError *error, gpoin
   mnk_json_writer_init(&w, out);
   mnk_json_begin_object(&w, NULL);
   mnk_json_begin_array(&w, "streams");
-  g_autoptr(GPtrArray) list = mnk_registry_list(registry);
-  guint n = 0;
-  for (; n < MIN(list->len, MNK_LIST_MAX); n++) {
-    g_autoptr(GString) json = g_string_new(NULL);
-    mnk_entry_write(g_ptr_array_index(list, n), json);
-    mnk_json_add_raw(&w, NULL, json->str, json->len);
-  }
-  for (guint i = 0; i < rows->len && n < MNK_LIST_MAX; i++) {
-    const MnkStreamRow *row = g_ptr_array_index(rows, i);
-    if (mnk_registry_find(registry, row->id) != NULL)
-      continue;
-    add_row(call, &w, row);
-    n++;
-  }
+  add_streams(call, &w, rows);
   mnk_json_end_array(&w);
   mnk_json_end_object(&w);
   mnk_answer_json(call->request, 200, out);

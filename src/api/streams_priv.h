@@ -179,9 +179,11 @@ char *mnk_registry_stem(MnkRegistry *registry, const MnkSpec *spec, const MnkSet
                         GError **error);
 /* "stem-" and random letters, known to nobody. Caller frees. */
 char *mnk_random_id(const char *stem);
-/* The last words on a stream that has ended, as mnk_entry_write had them; NULL: none or forgotten.
- */
+/* What is known of one that has ended, whatever has reached the disk: the last words as
+ * mnk_entry_write had them, its spec as of a row, NULL once forgotten; ids, newest first. */
 const GString *mnk_registry_ended(MnkRegistry *registry, const char *id);
+const char *mnk_registry_ended_spec(MnkRegistry *registry, const char *id);
+GPtrArray *mnk_registry_ended_ids(MnkRegistry *registry);
 void mnk_registry_forget(MnkRegistry *registry, const char *id);
 /* Running ones, newest first; borrowed elements, caller unrefs. */
 GPtrArray *mnk_registry_list(MnkRegistry *registry);

@@ -20,9 +20,7 @@ import websockets.client
 import websockets.exceptions
 
 import tap
-
-# Long enough for a sanitized server on a loaded machine; a hang is still found.
-PATIENCE = 90
+from tap import PATIENCE, wait_until
 
 # All connections live in one event loop of their own; tests are written as they are read.
 _loop = asyncio.new_event_loop()
@@ -35,6 +33,8 @@ def run(coroutine):
 
 class Server:
     """`manako serve` in the case's folder, on a port of its own."""
+
+    listener = None  # the thread that reads what it writes
 
     def __init__(self, case, *arguments, port=0, environment=(), prefix=()):
         self.case, self.arguments, self.lines = case, [*map(str, arguments)], []
@@ -51,7 +51,8 @@ class Server:
         self.out = []
         threading.Thread(target=lambda: self.out.extend(self.process.stdout), daemon=True).start()
         ready = threading.Event()
-        threading.Thread(target=self._listen, args=(self.process.stderr, ready), daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, args=(self.process.stderr, ready), daemon=True)
+        self.listener.start()
         if not ready.wait(PATIENCE) or not self.port:
             self.kill()
             raise AssertionError("the server does not start:\n" + "".join(self.lines))
@@ -64,6 +65,12 @@ class Server:
                 self.port = int(found.group(1))
                 ready.set()
         ready.set()
+
+    def said(self):
+        """All that it wrote, once it has ended."""
+        if self.listener:
+            self.listener.join(PATIENCE)
+        return "".join(self.lines)
 
     def kill(self):
         self.process.kill()
@@ -79,8 +86,7 @@ class Server:
             self.process.send_signal(signal.SIGABRT)
             self.process.wait()
             raise AssertionError("the server does not end:\n" + "".join(self.lines)) from None
-        time.sleep(0.05)
-        tap.check_sanitizers("".join(self.lines))
+        tap.check_sanitizers(self.said())
         return status
 
     def __enter__(self):
@@ -167,24 +173,12 @@ def read_events(answer):
             data.append(value)
 
 
-def wait_until(what, probe):
-    """The probe's first true answer."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if found := probe():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} does not come")
-
-
 def keep_pace(server, name, clock_ms):
     """Waits until the stream has seen what lies at clock_ms, so that nothing has to be dropped."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
+    def seen():
         status, stream, _ = server.request("GET", f"/v1/streams/{name}")
-        if status == 200 and (stream["clock_ms"] >= clock_ms or stream["state"] == "ended"):
-            return
-        time.sleep(0.01)
+        return status == 200 and (stream["clock_ms"] >= clock_ms or stream["state"] == "ended")
+    wait_until(f"{clock_ms} ms of {name}", seen)
 
 
 # ---- pictures ----

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 PROGRAM = os.environ["MANAKO"]
 LONG = bool(os.environ.get("MANAKO_TEST_LONG"))
 FFMPEG = shutil.which("ffmpeg")
-# Sanitized builds are slower; a hang is still found.
+# Long enough for a sanitized program on a loaded machine; a hang is still found.
 TIMEOUT = 120
+PATIENCE = 90
 
 
 class Skip(Exception):
@@ -86,6 +88,16 @@ def ffmpeg(*arguments):
     run = subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-y", *map(str, arguments)], capture_output=True, text=True)
     if run.returncode:
         raise Skip(f"ffmpeg could not make the input: {run.stderr.strip()[-200:]}")
+
+
+def wait_until(what, probe):
+    """The probe's first true answer."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if found := probe():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} does not come")
 
 
 def equal(actual, expected, what="value"):

@@ -5,8 +5,10 @@ import http.client
 import json
 import os
 import pathlib
+import select
 import signal
 import socket
+import sqlite3
 import sys
 import time
 
@@ -308,6 +310,24 @@ def test_a_service_answers(case: Case):
             equal(answer_of(server, "cam", "what do the dogs do?")["backend"], "timeline", "as it was for the stream")
 
 
+def test_settings_that_are_not_written_yet(case: Case):
+    """The disk is slow: a stream whose pictures are to stay here keeps them here, when it has just ended, too."""
+    with FaultServer() as remote:
+        options, environment = service_of(remote)
+        with Server(case, *options, environment=environment) as server:
+            equal(server.request("POST", "/v1/streams", {"id": "cam", "source": "push"})[0], 201)
+            database = case.path("data/manako/timeline.db")
+            with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+                rows = lambda: other.execute("SELECT count(*) FROM streams").fetchone()[0]
+                wait_until("its row", rows)
+                other.execute("BEGIN IMMEDIATE")  # now nobody else can write
+                equal(server.request("PATCH", "/v1/streams/cam", {"params": {"backend": "template"}})[0], 200)
+                equal(server.request("DELETE", "/v1/streams/cam")[0], 200)
+                equal(answer_of(server, "cam", "what was there?")["backend"], "timeline")
+                other.execute("ROLLBACK")
+            equal(questions(remote), [])
+
+
 def test_a_service_is_asked_again_and_again(case: Case):
     """A standing question is its key's to pay for, and stops when that cannot."""
     path, keys = key_file(case, ann=("ask,read,ingest", {"tokens_per_day": 5000}))
@@ -320,17 +340,23 @@ def test_a_service_is_asked_again_and_again(case: Case):
             watch = server.request("POST", "/v1/streams/cam/watch", {"question": "dogs play", "cooldown_s": 0}, headers=auth(keys["ann"]))
             equal(watch[0], 201, watch[1])
             state = lambda: server.get("/v1/streams/cam/watch", headers=auth(keys["ann"]))["watches"][0]
-            for i in range(200):
-                client.send(frame(i, ZERO + i * STEP, jpeg(("red", "blue")[i % 2])))
+            n = 0
+
+            def spent():
+                nonlocal n
+                client.send(frame(n, ZERO + n * STEP, jpeg(("red", "blue")[n % 2])))
                 client.hear_type("ack")
-                if i % 4 == 3:
+                if n % 4 == 3:
                     client.say(type="flush")
-                if (shown := state())["fault"] and "tokens" in shown["fault"]:
-                    break
-                time.sleep(0.02)
+                n += 1
+                return (shown := state())["fault"] and "tokens" in shown["fault"] and shown
+
+            shown = wait_until("the last token", spent)
             assert shown["fired"] == 1 and shown["probability"] == 1, shown
             contains(shown["fault"], "tokens of today")
             refused(ask(server, "cam", "dogs?", keys["ann"]), 429, "ann")
+            client.say(type="end")
+            client.drain()
             equal(len(client.of("watch")), 1)
 
 
@@ -473,14 +499,12 @@ def test_when_it_comes_true(case: Case):
         with server.events("/v1/streams/cam/events") as events:
             for _ in range(3):
                 camera.show("lime")
-            wait_until("polls", lambda: state()["polls"] >= 2)
+            wait_until("polls", lambda: state()["polls"] >= 2 or camera.show("lime"))  # one at a time
+            wait_until("their answer", lambda: state()["probability"] is not None)
             shown = state()
             assert shown["fired"] == 0 and shown["probability"] < 0.5 and shown["fault"] is None, shown
             red = camera.n
-            for _ in range(20):
-                camera.show("red")
-                if state()["fired"]:
-                    break
+            wait_until("it", lambda: state()["fired"] or camera.show("red"))
             fired = next(data for name, _, data in events if name == "watch")
         equal((fired["id"], fired["question"], fired["number"], fired["stream"]), (watch["id"], "the scene is red", 1, "cam"))
         assert fired["probability"] >= 0.7 and red * STEP * 1000 <= fired["end_ms"], (fired, red)
@@ -577,14 +601,13 @@ def test_the_model_s_worker_dies(case: Case):
     is remembered again."""
     with with_model(case, "--ckpt", "1s") as server, Camera(server, "cam") as camera:
         camera.show("red", "lime", "lime")
-        wait_until("a checkpoint", lambda: saved(case, "cam"))
-        time.sleep(1.5)
+        wait_until("a checkpoint", lambda: saved(case, "cam"))  # with the first picture, at least
         pids = children(server, "--kind=model")
         equal(len(pids), 1, "workers of models")
         os.kill(pids[0], signal.SIGSTOP)
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=90)
         connection.request("POST", "/v1/streams/cam/ask", json.dumps({"question": "was it red?", "history": "always"}))
-        time.sleep(0.3)
+        wait_until("the question", lambda: metric(server, "manako_questions_waiting") == 1)
         os.kill(pids[0], signal.SIGKILL)
         reply = connection.getresponse()
         content = json.loads(reply.read())
@@ -608,20 +631,18 @@ def test_the_model_s_worker_dies(case: Case):
 def metric(server, name, **labels):
     wanted = [f'{key}="{value}"' for key, value in labels.items()]
     for line in server.get("/metrics").decode().splitlines():
-        if line.startswith(f"{name}{{") and all(label in line for label in wanted):
+        if line.startswith((f"{name}{{", f"{name} ")) and all(label in line for label in wanted):
             return float(line.rpartition(" ")[2])
     return 0
 
 
-def raw_question(server, path, body):
-    """A connection that has asked, and what was answered so far."""
+def raw_question(server, path, body, waiting):
+    """A connection that has asked, and what was answered so far: nothing once it is one more that waits."""
     client, sent = socket.create_connection(("127.0.0.1", server.port)), json.dumps(body)
     client.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(sent)}\r\n\r\n{sent}".encode())
-    client.settimeout(1)
-    try:
-        return client, client.recv(4096).decode()
-    except TimeoutError:
-        return client, ""
+    has_answer = lambda: bool(select.select([client], [], [], 0)[0])
+    wait_until("an answer, or its turn", lambda: has_answer() or metric(server, "manako_questions_waiting") > waiting)
+    return client, client.recv(4096).decode() if has_answer() else ""
 
 
 def fill_up(server):
@@ -629,7 +650,7 @@ def fill_up(server):
     waiting = []
     for path, body in [("/v1/streams/cam/ask", {"question": "was it red?", "stream": True}),
                        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "was it red?"}]})] * 3:
-        client, said = raw_question(server, path, body)
+        client, said = raw_question(server, path, body, len(waiting))
         if said:
             client.close()
             return waiting, said

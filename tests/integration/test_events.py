@@ -1,10 +1,12 @@
 """Streams as resources: made, listed, changed and ended; their captions, events, frames and pictures."""
+import contextlib
 import http.client
 import json
 import os
 import pathlib
 import re
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -237,7 +239,7 @@ def test_delete(case: Case):
     """It ends with its captions; readers are told."""
     clip = case.clip("loop.mp4")
     with Server(case, clip, "--loop", "--realtime") as server:
-        wait_until("frames", lambda: server.stream("loop")["counters"]["received"] > 2)
+        wait_until("frames", lambda: server.stream("loop")["counters"]["encoded"] > 2)
         with server.events("/v1/streams/loop/events") as events:
             equal(next(events)[0], "state")
             status, stream, _ = server.request("DELETE", "/v1/streams/loop")
@@ -270,6 +272,26 @@ def test_list(case: Case):
         equal((listed["first"]["state"], listed["first"]["source"]), ("ended", {"kind": "push", "address": "push"}))
         equal(listed["first"]["captions"], len(server.captions("first")))
         equal(server.stream("first"), listed["first"])
+
+
+def test_ended_before_it_is_written(case: Case):
+    """The disk is slow: what has just ended is known all the same."""
+    with Server(case) as server:
+        with contextlib.closing(sqlite3.connect(case.path("data/manako/timeline.db"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # now nobody else can write
+            equal(server.request("POST", "/v1/streams", {"id": "brief", "source": "push"})[0], 201)
+            wait_until("waiting", lambda: server.stream("brief")["state"] == "waiting")
+            equal(server.request("DELETE", "/v1/streams/brief")[0], 200)
+            equal(server.stream("brief")["state"], "ended")
+            equal([(s["id"], s["state"]) for s in server.get("/v1/streams")["streams"]], [("brief", "ended")])
+            equal(server.captions("brief"), [])
+            with server.events("/v1/streams/brief/events") as events:
+                equal([name for name, _, _ in events], ["state", "bye"])
+            refused(server.request("PATCH", "/v1/streams/brief", {"params": {"fps": 1}}), 409, "ended")
+            other.execute("ROLLBACK")
+        equal(server.request("DELETE", "/v1/streams/brief?captions=delete")[0], 200)
+        equal(server.request("GET", "/v1/streams/brief")[0], 404)
+        equal(server.get("/v1/streams")["streams"], [])
 
 
 # ---- events ----
@@ -370,7 +392,7 @@ def test_events_over_a_websocket(case: Case):
 
 def test_running_captions(case: Case):
     clip = case.clip("slow.mp4", colours=("red",), seconds=6)
-    with Server(case, clip, "--realtime", "--fps", 5) as server:
+    with Server(case, clip, "--realtime", "--loop", "--fps", 5, "--caption-max", 4) as server:
         with server.events("/v1/streams/slow/events") as events:
             running = next(data for name, _, data in events if name == "running")
             equal(running["final"], False)
