@@ -6,7 +6,7 @@ import pathlib
 import sqlite3
 import subprocess
 
-from tap import Case, Skip, contains, equal, ffmpeg, main
+from tap import TIMEOUT, Case, Skip, contains, equal, ffmpeg, main
 
 INTERNAL, USAGE, CONFIG, NOT_FOUND, BAD_INPUT, UNSUPPORTED, LIMIT, SOURCE, STORE, MODEL, WORKER, OUTPUT = range(1, 13)
 
@@ -233,7 +233,7 @@ def test_output_on_a_full_disk(case: Case):
     with open("/dev/full", "w") as full:
         process = subprocess.Popen([os.environ["MANAKO"], "caption", case.clip("three.mp4")], stdout=full,
                                    stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=case.env, cwd=case.folder, text=True)
-        err = process.communicate(timeout=120)[1]
+        err = process.communicate(timeout=TIMEOUT)[1]
     equal(process.returncode, OUTPUT, err)
     contains(err, "No space left")
 

@@ -176,6 +176,7 @@ def test_server_that_comes_back(case: Case):
         server.kill()
         time.sleep(0.3 * number)
         server.start()
+        wait_until("its return", lambda: server.stream("phoenix")["state"] == "running")
     wait_until("captions after all", lambda: len(out) >= 10)
     process.send_signal(signal.SIGTERM)
     equal(process.wait(PATIENCE), 130)

@@ -41,8 +41,7 @@ def hangup(server, sign):
 def ended(server):
     """The status of a server that was told to end."""
     status = server.process.wait(PATIENCE)
-    time.sleep(0.05)
-    check_sanitizers("".join(server.lines))
+    check_sanitizers(server.said())
     return status
 
 
@@ -149,7 +148,8 @@ def test_errors_name_the_field(case: Case):
         error_of(post(b"{"), 400, "bad_input")
         error_of(post(b'{"source":"push","source":"push"}'), 400, "bad_input")
         error_of(post(b"[" * 1000), 413, "limit")
-        equal(post(b'"' + b"a" * (2 << 20) + b'"')[0], 413)
+        # a little more than may be: of much more not all is read
+        equal(post(b'"' + b"a" * (1 << 20) + b'"')[0], 413)
         equal(server.get("/healthz")["status"], "ok")
 
 
@@ -210,7 +210,7 @@ def test_wrong_keys(case: Case):
     reader = new_key(case, "r", "read")
     with Server(case, "--keys", "keys.json") as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        seen = {}
+        seen, begin = {}, time.monotonic()
         for number in range(2000):
             connection.request("GET", "/v1/streams", headers=bearer(f"mk_{number:052}"))
             answer = connection.getresponse()
@@ -218,7 +218,8 @@ def test_wrong_keys(case: Case):
             seen[answer.status] = seen.get(answer.status, 0) + 1
             if answer.status == 429:
                 assert int(answer.getheader("Retry-After")) > 0
-        assert seen[429] > 1900 and set(seen) == {401, 429}, seen
+        allowed = 20 + 0.2 * (time.monotonic() - begin)  # at once, and a second
+        assert seen[401] <= allowed + 1 and set(seen) == {401, 429}, (seen, allowed)
         equal(server.request("GET", "/v1/streams", headers=bearer(reader))[0], 200, "a proxy's other clients")
         text = server.request("GET", "/metrics", headers=bearer(reader))[1].decode()
         contains(text, f'manako_auth_refused_total{{reason="throttled"}} {seen[429]}')
@@ -297,6 +298,8 @@ def test_uploads(case: Case):
         equal((folder / made["name"]).stat().st_mode & 0o777, 0o600)
         equal(server.get("/v1/uploads")["uploads"], [made])
         error_of(server.request("POST", "/v1/uploads", b""), 400, "bad_input")
+        form = server.request("POST", "/v1/uploads", content, headers={"Content-Type": "multipart/form-data; boundary=x"})
+        contains(error_of(form, 400, "usage"), "not a form")
     with Server(case) as server:
         equal(server.get("/v1/uploads")["uploads"][0]["name"], made["name"], "after a restart")
         for name in ("stranger.txt", "..", "%2e%2e%2ftimeline.db", "up-x", "..%2f..%2f", made["name"].upper()):
@@ -518,7 +521,7 @@ def test_interrupt(case: Case):
 
 def test_drain(case: Case):
     # a worker that hangs keeps its stream from ending, so that the drain takes its whole time
-    server = Server(case, "--drain", "3", "--worker-fault", "hang@0", "--realtime", "--loop", case.clip("three.mp4"))
+    server = Server(case, "--drain", "12", "--worker-fault", "hang@0", "--realtime", "--loop", case.clip("three.mp4"))
     wait_until("the stream", lambda: server.get("/v1/streams")["streams"])
     server.process.send_signal(signal.SIGTERM)
     health = wait_until("draining", lambda: next(
@@ -570,7 +573,7 @@ def test_words_to_the_service_manager(case: Case):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(case.path("notify"))
         manager.settimeout(60)
-        with Server(case, environment={"NOTIFY_SOCKET": case.path("notify"), "WATCHDOG_USEC": "200000"}) as server:
+        with Server(case, environment={"NOTIFY_SOCKET": case.path("notify"), "WATCHDOG_USEC": "1000000"}) as server:
             signs_of_life = []
 
             def hear():
@@ -602,7 +605,7 @@ def test_standard_output_that_closes(case: Case):
     server = object.__new__(Server)
     server.process, server.lines, server.port = process, [], int(line.rsplit(":", 1)[1].strip(" /\n"))
     wait_until("captions", lambda: len(server.captions("three")) == 3)
-    equal(server.stop(), 0)
+    equal(server.stop(), 12, "it went on, and says at its end that lines were lost")
 
 
 main([value for name, value in list(globals().items()) if name.startswith("test_")])

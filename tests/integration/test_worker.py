@@ -3,15 +3,13 @@ import json
 import os
 import pathlib
 import signal
-import time
 
-from tap import Case, contains, equal, main
+from tap import TIMEOUT, Case, contains, equal, main, wait_until
 
 
 def worker_of(process):
     """The process id of the worker, once it is there."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    def find():
         children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         for child in children:
             try:
@@ -19,8 +17,8 @@ def worker_of(process):
                     return int(child)
             except OSError:
                 continue
-        time.sleep(0.02)
-    raise AssertionError("there is no worker")
+        return None
+    return wait_until("the worker", find)
 
 
 def check_whole(captions, end_ms):
@@ -41,7 +39,7 @@ def test_killed_in_mid_file(case: Case):
     process = case.start("caption", clip, "--realtime", "--format", "jsonl")
     first = json.loads(process.stdout.readline())
     os.kill(worker_of(process), signal.SIGKILL)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=TIMEOUT)
     equal(process.returncode, 0, err)
     captions = [first] + [json.loads(line) for line in out.splitlines()]
     check_whole(captions, 15000)
@@ -49,7 +47,8 @@ def test_killed_in_mid_file(case: Case):
     equal(len(missed), 1, captions)
     equal(missed[0]["backend"], "none")
     contains(missed[0]["facts"][0]["name"], "killed by signal 9")
-    assert missed[0]["end_ms"] - missed[0]["start_ms"] <= 4000, missed
+    # how long it is, is how long another worker takes to start
+    assert missed[0]["start_ms"] >= first["end_ms"], captions
     stored = case.run("captions", "five", "--format", "jsonl").captions()
     equal(len(stored), len(captions), "all of it is in the timeline")
 
@@ -78,10 +77,7 @@ def test_dies_with_its_server(case: Case):
     worker = worker_of(process)
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and alive(worker):
-        time.sleep(0.05)
-    assert not alive(worker), "the worker outlives its server"
+    wait_until("the end of the worker with its server", lambda: not alive(worker))
 
 
 def alive(pid):
