@@ -1,6 +1,7 @@
 /* Checks queries and JSON bodies against the routes' tables. */
 #include "api/core_priv.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { STRING_MAX = 4096 };
@@ -18,11 +19,17 @@ static char *expected(const MnkField *field) {
   g_autofree char *range = has_range(field)
                                ? g_strdup_printf(" from %.15g to %.15g", field->min, field->max)
                                : g_strdup("");
+  gint64 least = (gint64)ceil(field->min), most = (gint64)floor(field->max);
   switch (field->type) {
   case MNK_FIELD_STRING:
     return g_strdup_printf("text of %.0f to %.0f bytes", field->min, string_max(field));
   case MNK_FIELD_INT:
-    return g_strconcat("a whole number", range, NULL);
+    if (!has_range(field))
+      return g_strdup("a whole number");
+    return least == most
+               ? g_strdup_printf("%" G_GINT64_FORMAT, least)
+               : g_strdup_printf("a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
+                                 least, most);
   case MNK_FIELD_DOUBLE:
     return g_strconcat("a number", range, NULL);
   case MNK_FIELD_BOOL:

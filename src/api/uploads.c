@@ -159,10 +159,8 @@ static void fail(Upload *upload, guint status, const char *code, const char *mes
     return;
   upload->failed = TRUE;
   MnkRequest *request = upload->call->request;
-  if (request != NULL) {
-    mnk_request_set_answer_header(request, "Connection", "close");
+  if (request != NULL)
     mnk_answer_error(request, status, code, message, NULL);
-  }
 }
 
 static void fail_errno(Upload *upload, int error) {
@@ -298,6 +296,7 @@ static Upload *begin(MnkUploads *uploads, MnkCall *call) {
 static gboolean check_head(MnkCall *call, guint64 max) {
   const MnkUploads *uploads = call->api->uploads;
   const char *text = mnk_request_header(call->request, "Content-Length");
+  const char *type = mnk_request_header(call->request, "Content-Type");
   guint64 length = 0;
   if (text != NULL && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &length, NULL))
     length = 0;
@@ -312,6 +311,10 @@ static gboolean check_head(MnkCall *call, guint64 max) {
            (guint)mnk_settings_int(call->api->settings, MNK_OPT_UPLOAD_COUNT))
     mnk_answer_error(call->request, 413, "limit",
                      "there are upload_count uploads already; delete some first", NULL);
+  else if (type != NULL && g_ascii_strncasecmp(type, "multipart/", 10) == 0)
+    mnk_answer_error(call->request, 400, "usage",
+                     "the body must be the video itself, not a form (curl --data-binary @FILE)",
+                     "Content-Type");
   else
     return TRUE;
   return FALSE;
