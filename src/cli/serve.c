@@ -68,7 +68,8 @@ static void on_started(const GError *error, gpointer user) {
 static gboolean add_sources(Server *server, char **sources, GError **error) {
   for (; *sources != NULL; sources++)
     if (!mnk_api_add_stream(server->api, NULL, *sources, error)) {
-      g_prefix_error(error, "%s: ", *sources);
+      if (error != NULL && strstr((*error)->message, *sources) == NULL)
+        g_prefix_error(error, "%s: ", *sources);
       return FALSE;
     }
   return TRUE;
@@ -153,7 +154,6 @@ static gboolean check(const MnkSettings *settings, GError **error) {
 static gboolean serve(const MnkSettings *settings, char **sources, const MnkInvocation *invocation,
                       GError **error) {
   Server server = {.invocation = invocation, .settings = settings};
-  signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); /* a full file is an error, not an end */
   if (mnk_settings_bool(settings, MNK_OPT_CHECK))
     return check(settings, error);

@@ -22,23 +22,23 @@ static void set_camera_error(GError **error, const char *name, int failure) {
   case ENOENT:
   case ENODEV:
   case ENXIO:
-    g_set_error(error, MNK_ERROR, MNK_ERROR_NOT_FOUND, "There is no camera %s", name);
+    g_set_error(error, MNK_ERROR, MNK_ERROR_NOT_FOUND, "there is no camera %s", name);
     break;
   case EBUSY:
     g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE,
-                "The camera %s is busy: another program uses it", name);
+                "the camera %s is busy: another program uses it", name);
     break;
   case EACCES:
   case EPERM:
     g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE,
-                "No permission to use the camera %s (its group is usually 'video')", name);
+                "no permission to use the camera %s (its group is usually 'video')", name);
     break;
   case ENOTTY:
   case EINVAL:
     g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE, "%s is not a camera", name);
     break;
   default:
-    g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE, "The camera %s failed: %s", name,
+    g_set_error(error, MNK_ERROR, MNK_ERROR_SOURCE, "the camera %s failed: %s", name,
                 g_strerror(failure));
   }
 }
@@ -147,7 +147,7 @@ static void lose(MnkSource *source, int code) {
   mnk_intake_video(source, NULL, AVDISCARD_DEFAULT);
   mnk_intake_flush(source, mnk_intake_end_us(source) / 1000, TRUE);
   if (source->config.kind == MNK_SOURCE_CAMERA) {
-    mnk_source_fail(source, MNK_ERROR_SOURCE, "The camera %s %s", source->name,
+    mnk_source_fail(source, MNK_ERROR_SOURCE, "the camera %s %s", source->name,
                     code == AVERROR_EXIT ? "gives no pictures" : "is gone");
     return;
   }

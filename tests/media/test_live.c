@@ -248,7 +248,7 @@ static void test_no_camera(void) {
     const char *path, *part;
     int code;
   } cases[] = {
-      {"/dev/video4711", "There is no camera /dev/video4711", MNK_ERROR_NOT_FOUND},
+      {"/dev/video4711", "there is no camera /dev/video4711", MNK_ERROR_NOT_FOUND},
       {"/dev/null", "/dev/null is not a camera", MNK_ERROR_SOURCE},
   };
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
