@@ -1,6 +1,8 @@
 /* Which files are meant: the model's and its projector's. */
 #include "local/local.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static gboolean is_gguf(const char *name) {
@@ -118,6 +120,23 @@ static char *the_projector(const char *model, GError **error) {
   return NULL;
 }
 
+/* Told before a projector is looked for, which other files do not have. */
+static gboolean check_magic(const char *path, GError **error) {
+  char magic[4] = "";
+  FILE *file = fopen(path, "rbe");
+  if (file == NULL) {
+    g_set_error(error, MNK_ERROR, MNK_ERROR_NOT_FOUND, "the model %s cannot be read: %s", path,
+                g_strerror(errno));
+    return FALSE;
+  }
+  gsize n = fread(magic, 1, sizeof magic, file);
+  fclose(file);
+  if (n == sizeof magic && memcmp(magic, "GGUF", n) == 0)
+    return TRUE;
+  g_set_error(error, MNK_ERROR, MNK_ERROR_BAD_INPUT, "the model %s is not a GGUF file", path);
+  return FALSE;
+}
+
 gboolean mnk_local_find(const char *path, const char *mmproj, char **model, char **projector,
                         GError **error) {
   gboolean folder = g_file_test(path, G_FILE_TEST_IS_DIR);
@@ -125,6 +144,8 @@ gboolean mnk_local_find(const char *path, const char *mmproj, char **model, char
     g_set_error(error, MNK_ERROR, MNK_ERROR_NOT_FOUND, "there is no model %s", path);
     return FALSE;
   }
+  if (!folder && !check_magic(path, error))
+    return FALSE;
   g_autofree char *found = folder ? the_model(path, error) : g_strdup(path);
   if (found == NULL)
     return FALSE;

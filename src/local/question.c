@@ -85,7 +85,7 @@ static gboolean score(MnkModelJob *job, float *scores, GError **error) {
       .prefilter = MAX(PREFILTER * job->call.topk, PREFILTER_MIN),
   };
   if (config.router == MNK_ROUTER_INDEXER && config.indexer == NULL) {
-    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_CONFIG,
+    g_set_error_literal(error, MNK_ERROR, MNK_ERROR_USAGE,
                         "the router \"indexer\" needs a trained one: --indexer FILE");
     return FALSE;
   }

@@ -437,6 +437,7 @@ static void test_bad_files(void) {
   gsize length = 0;
   assert_refused(&bench, "/nowhere/at/all.gguf", NULL, "no model");
   assert_refused(&bench, folder, NULL, "no model");
+  assert_refused(&bench, "/etc/passwd", NULL, "not a GGUF file");
   g_assert_true(g_file_get_contents(model, &bytes, &length, NULL));
   g_assert_true(g_file_set_contents(cut, bytes, (gssize)length / 2, NULL));
   assert_refused(&bench, cut, NULL, "no projector");
