@@ -219,7 +219,7 @@ export class Ask {
   finish(answer, { words, foot }) {
     setText(words, answer.text);
     const told = [answer.backend === "timeline" ? t("askTimeline") : answer.model || answer.backend];
-    if (answer.times?.total_ms >= 0) told.push(`${(answer.times.total_ms / 1000).toFixed(1)} s`);
+    if (answer.times?.total_ms >= 50) told.push(`${(answer.times.total_ms / 1000).toFixed(1)} s`);
     if (answer.finish === "length") told.push(t("askCutShort"));
     const found = joined(answer.evidence);
     if (found.length)
