@@ -1,5 +1,6 @@
 /* Makes docs/page-light.jpg and docs/page-phone.jpg: the page, watching a clip of free photographs
- * (scikit-image's data: CC0 and public domain) that the real models caption.
+ * (scikit-image's data: CC0 and public domain) that the real models caption; on the phone it is asked
+ * a question, which the captions answer.
  *   MANAKO=build/manako node tools/make_page_pictures.mjs PHOTOGRAPHS_FOLDER */
 
 import path from "node:path";
@@ -23,19 +24,38 @@ const server = await new Server(folder, "data", [clip, "--loop", "--realtime", "
 }).start();
 const shots = [
   { name: "page-light.jpg", viewport: { width: 1280, height: 800 }, colorScheme: "light", scene: 3 },
-  { name: "page-phone.jpg", viewport: { width: 390, height: 844 }, colorScheme: "dark", scene: 1, deviceScaleFactor: 1.5, hasTouch: true },
+  { name: "page-phone.jpg", viewport: { width: 390, height: 844 }, colorScheme: "dark", scene: 1, deviceScaleFactor: 1.5, hasTouch: true,
+    question: "When was there a cat?" },
 ];
 await until("captions", async () => (await server.get("/v1/streams/photographs")).captions >= CAPTIONS);
-for (const { name, scene, ...options } of shots) {
-  const page = await (await browser.newContext({ ...options, locale: "en-US" })).newPage();
-  await page.goto(server.url());
-  /* that photograph, a while after the cut to it, with its boxes */
+/* That photograph, a while after the cut to it, with its boxes. */
+async function photograph(page, scene) {
   await page.waitForFunction(({ seconds, length, at }) => {
     const [minutes, rest] = document.getElementById("clock").textContent.match(/\d+/g)?.map(Number) ?? [0, 0];
     const place = (minutes * 60 + rest) % length;
     return Math.floor(place / seconds) === at && place % seconds >= 2 && document.querySelectorAll("#boxes .box").length > 0
       && document.querySelectorAll("#captions .thumb img").length > 3;
   }, { seconds: SECONDS, length: SECONDS * PHOTOGRAPHS.length, at: scene }, { timeout: 90000, polling: 50 });
+}
+
+async function ask(page, question) {
+  await page.click("#tab-ask");
+  await page.fill("#ask-text", question);
+  await page.press("#ask-text", "Enter");
+  await page.waitForFunction((n) => [...document.querySelectorAll(".turn.answer:not([aria-busy]) .evidence img")].filter((image) => image.naturalWidth > 0).length >= n, 2);
+  await page.mouse.move(0, 0);
+  await page.evaluate(() => document.activeElement.blur());
+  await page.evaluate(() => document.getElementById("side").scrollIntoView({ block: "end", behavior: "instant" }));
+}
+
+for (const { name, scene, question, ...options } of shots) {
+  const page = await (await browser.newContext({ ...options, locale: "en-US" })).newPage();
+  await page.goto(server.url());
+  await photograph(page, scene);
+  if (question) {
+    await ask(page, question);
+    await photograph(page, scene);
+  }
   await page.screenshot({ path: path.join(docs, name), type: "jpeg", quality: 82 });
 }
 await browser.close();
