@@ -274,7 +274,7 @@ static void test_bad_headers(void) {
       {1, 0, 0},
       {1, MNK_MSG_CANCEL + 1, 0},
       {1, MNK_MSG_READY - 1, 0},
-      {1, MNK_MSG_SAVED + 1, 0},
+      {1, MNK_MSG_RESTORED + 1, 0},
       {1, G_MAXUINT16, 0},
       {1, MNK_MSG_READY, 2},
       {1, MNK_MSG_READY, G_MAXUINT16},

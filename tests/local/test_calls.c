@@ -212,7 +212,7 @@ static void test_talk(void) {
     question.temperature = 0.2F;
     bench_ask(stream, &question, &answer);
     if (router == MNK_ROUTER_INDEXER) {
-      g_assert_error(answer.error, MNK_ERROR, MNK_ERROR_CONFIG);
+      g_assert_error(answer.error, MNK_ERROR, MNK_ERROR_USAGE);
     } else {
       g_assert_no_error(answer.error);
       g_assert_cmpstr(answer.text, ==, "the scene is blue");

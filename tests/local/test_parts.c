@@ -311,7 +311,7 @@ static void test_rest(void) {
 
 static char *make(const char *folder, const char *name) {
   char *path = g_build_filename(folder, name, NULL);
-  g_assert_true(g_file_set_contents(path, "x", 1, NULL));
+  g_assert_true(g_file_set_contents(path, "GGUF", 4, NULL));
   return path;
 }
 
