@@ -8,8 +8,10 @@ enum {
   CLIENT_CONNECTIONS = 64,
   /* Longest wait of the start for a language model's service; the template can stand in. */
   START_MAX_MS = 3000,
-  /* After the streams have ended, how long clients have to take their last words. */
+  /* After the streams have ended, how long clients have to take their last words, and memories to
+   * be saved. */
   LINGER_MS = 1000,
+  SAVE_MS = 5000,
   LINGER_STEP_MS = 20,
 };
 
@@ -249,9 +251,9 @@ gboolean mnk_api_reload(MnkApi *api, const MnkSettings *settings, GError **error
 static gboolean on_linger(gpointer user) {
   MnkApi *api = user;
   api->linger_ms += LINGER_STEP_MS;
-  gboolean busy =
-      mnk_http_server_connections(api->http) > 0 || mnk_memories_are_saving(api->memories);
-  if (busy && api->linger_ms < LINGER_MS)
+  gboolean read = api->linger_ms >= LINGER_MS || mnk_http_server_connections(api->http) == 0;
+  gboolean saved = api->linger_ms >= SAVE_MS || !mnk_memories_are_saving(api->memories);
+  if (!read || !saved)
     return G_SOURCE_CONTINUE;
   api->drain_timer = 0;
   api->drained(api->drained_user);

@@ -19,8 +19,9 @@ typedef struct {
   gboolean running;     /* its stream brings frames */
   gint64 rested_us;     /* since when it does not */
   gint64 saved_us;      /* when it was saved last, or opened */
-  guint64 saved_frames; /* encoded by then */
+  guint64 saved_frames; /* encoded by then; 0: that was not kept */
   gboolean asked;       /* the model's worker was asked for its bytes */
+  gboolean again;       /* and is asked once more then, if there is more to save */
 } Memory;
 
 struct _MnkMemories {
@@ -55,18 +56,57 @@ static char *path_of(const MnkMemories *memories, const char *id) {
 typedef struct {
   MnkMemories *memories; /* NULL: gone */
   char *id;
+  GBytes *next;      /* came meanwhile, and is written then; NULL: none */
+  gboolean unwanted; /* what is being written goes again */
 } Writing;
 
-static void on_written(GObject *source, GAsyncResult *result, gpointer user) {
-  Writing *writing = user;
-  g_autoptr(GError) error = NULL;
-  if (!g_file_replace_contents_finish(G_FILE(source), result, NULL, &error))
-    mnk_warning("api", writing->id, "event=memory-not-saved reason=\"%s\"", error->message);
-  if (writing->memories != NULL)
-    g_hash_table_remove(writing->memories->writing, writing->id);
+static void writing_free(Writing *writing) {
+  g_clear_pointer(&writing->next, g_bytes_unref);
   g_free(writing->id);
   g_free(writing);
 }
+
+static void remove_file(const MnkMemories *memories, const char *id) {
+  g_autofree char *path = path_of(memories, id);
+  if (g_unlink(path) != 0 && errno != ENOENT)
+    mnk_warning("api", id, "event=memory-not-removed reason=\"%s\"", g_strerror(errno));
+}
+
+static void on_written(GObject *source, GAsyncResult *result, gpointer user);
+
+/* Takes snapshot. */
+static void write_file(Writing *writing, GBytes *snapshot) {
+  g_autoptr(GBytes) bytes = snapshot;
+  g_autofree char *path = path_of(writing->memories, writing->id);
+  g_autoptr(GFile) file = g_file_new_for_path(path);
+  g_file_replace_contents_bytes_async(file, bytes, NULL, FALSE,
+                                      G_FILE_CREATE_PRIVATE | G_FILE_CREATE_REPLACE_DESTINATION,
+                                      NULL, on_written, writing);
+}
+
+static void on_written(GObject *source, GAsyncResult *result, gpointer user) {
+  Writing *writing = user;
+  MnkMemories *memories = writing->memories;
+  g_autoptr(GError) error = NULL;
+  gboolean kept = g_file_replace_contents_finish(G_FILE(source), result, NULL, &error);
+  if (!kept)
+    mnk_warning("api", writing->id, "event=memory-not-saved reason=\"%s\"", error->message);
+  Memory *memory = memories != NULL ? g_hash_table_lookup(memories->table, writing->id) : NULL;
+  if (!kept && memory != NULL)
+    memory->saved_frames = 0;
+  if (memories != NULL && writing->unwanted)
+    remove_file(memories, writing->id);
+  writing->unwanted = FALSE;
+  if (memories != NULL && writing->next != NULL) {
+    write_file(writing, g_steal_pointer(&writing->next));
+    return;
+  }
+  if (memories != NULL)
+    g_hash_table_remove(memories->writing, writing->id);
+  writing_free(writing);
+}
+
+static void save(Memory *memory);
 
 static void on_saved(GBytes *snapshot, const GError *error, gpointer user) {
   Memory *memory = user;
@@ -75,22 +115,37 @@ static void on_saved(GBytes *snapshot, const GError *error, gpointer user) {
   memory->saved_us = mono_us();
   if (snapshot == NULL) {
     mnk_warning("api", memory->id, "event=memory-not-saved reason=\"%s\"", error->message);
+    memory->saved_frames = 0;
     return;
   }
-  if (g_hash_table_contains(memories->writing, memory->id))
-    return; /* the disk is slow: the next one is newer anyway */
-  g_autofree char *path = path_of(memories, memory->id);
-  g_autoptr(GFile) file = g_file_new_for_path(path);
-  Writing *writing = g_new(Writing, 1);
-  *writing = (Writing){memories, g_strdup(memory->id)};
-  g_hash_table_insert(memories->writing, writing->id, writing);
-  g_file_replace_contents_bytes_async(file, snapshot, NULL, FALSE,
-                                      G_FILE_CREATE_PRIVATE | G_FILE_CREATE_REPLACE_DESTINATION,
-                                      NULL, on_written, writing);
+  Writing *writing = g_hash_table_lookup(memories->writing, memory->id);
+  if (writing != NULL) { /* the disk is slow */
+    g_clear_pointer(&writing->next, g_bytes_unref);
+    writing->next = g_bytes_ref(snapshot);
+  } else {
+    writing = g_new0(Writing, 1);
+    writing->memories = memories;
+    writing->id = g_strdup(memory->id);
+    g_hash_table_insert(memories->writing, writing->id, writing);
+    write_file(writing, g_bytes_ref(snapshot));
+  }
+  if (memory->again)
+    save(memory);
+}
+
+/* The file is to be as if nothing had been saved. */
+static void forget_file(MnkMemories *memories, const char *id) {
+  Writing *writing = g_hash_table_lookup(memories->writing, id);
+  if (writing != NULL) {
+    g_clear_pointer(&writing->next, g_bytes_unref);
+    writing->unwanted = TRUE;
+  }
+  remove_file(memories, id);
 }
 
 static void save(Memory *memory) {
   MnkLocalMemory now;
+  memory->again = FALSE;
   mnk_local_memory(memory->stream, &now);
   if (memory->asked || now.encoded == memory->saved_frames ||
       mnk_local_state(memory->memories->api->local) != MNK_LOCAL_READY)
@@ -120,8 +175,11 @@ void mnk_memories_save(MnkMemories *memories) {
   if (memories == NULL || mnk_settings_int(memories->api->settings, MNK_OPT_CKPT) == 0)
     return;
   g_hash_table_iter_init(&iter, memories->table);
-  while (g_hash_table_iter_next(&iter, NULL, &value))
-    save(value);
+  while (g_hash_table_iter_next(&iter, NULL, &value)) {
+    Memory *memory = value;
+    save(memory);
+    memory->again = memory->asked; /* what is on its way may be older */
+  }
 }
 
 gboolean mnk_memories_are_saving(const MnkMemories *memories) {
@@ -151,12 +209,6 @@ static GBytes *read_snapshot(const MnkMemories *memories, const char *id) {
   return NULL;
 }
 
-static void remove_file(const MnkMemories *memories, const char *id) {
-  g_autofree char *path = path_of(memories, id);
-  if (g_unlink(path) != 0 && errno != ENOENT)
-    mnk_warning("api", id, "event=memory-not-removed reason=\"%s\"", g_strerror(errno));
-}
-
 MnkLocalStream *mnk_memories_begin(MnkMemories *memories, const char *id,
                                    const MnkSettings *settings, gboolean again) {
   if (memories == NULL)
@@ -170,7 +222,7 @@ MnkLocalStream *mnk_memories_begin(MnkMemories *memories, const char *id,
     g_autoptr(GBytes) snapshot = again ? read_snapshot(memories, id) : NULL;
     g_autoptr(GError) error = NULL;
     if (!again)
-      remove_file(memories, id);
+      forget_file(memories, id);
     MnkLocalStream *stream = mnk_local_open(memories->api->local, id, settings, snapshot, &error);
     if (stream == NULL) {
       mnk_warning("api", id, "event=memory-not-opened reason=\"%s\"", error->message);
@@ -230,7 +282,7 @@ void mnk_memories_forget(MnkMemories *memories, const char *id) {
   if (memories == NULL)
     return;
   g_hash_table_remove(memories->table, id);
-  remove_file(memories, id);
+  forget_file(memories, id);
 }
 
 /* ---- life ---- */

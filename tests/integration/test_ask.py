@@ -682,6 +682,17 @@ def test_more_than_can_be_answered(case: Case):
             os.kill(pid, signal.SIGCONT)
 
 
+def test_a_memory_that_could_not_be_saved(case: Case):
+    """It is saved as soon as it can be, though nothing new is seen."""
+    with with_model(case, "--ckpt", "1s") as server, Camera(server, "cam") as camera:
+        folder, away = (pathlib.Path(case.path(name)) for name in ("data/manako/memory", "away"))
+        folder.rename(away)
+        camera.show("red")
+        wait_until("the complaint", lambda: any("memory-not-saved" in line for line in server.lines))
+        away.rename(folder)
+        wait_until("the checkpoint", lambda: saved(case, "cam"))
+
+
 def test_after_a_restart(case: Case):
     """A stream that goes on knows what it knew, and its standing questions stand; one that has ended is
     answered for by the timeline."""
