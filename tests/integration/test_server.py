@@ -298,7 +298,7 @@ def test_uploads(case: Case):
         equal((folder / made["name"]).stat().st_mode & 0o777, 0o600)
         equal(server.get("/v1/uploads")["uploads"], [made])
         error_of(server.request("POST", "/v1/uploads", b""), 400, "bad_input")
-        form = server.request("POST", "/v1/uploads", content, headers={"Content-Type": "multipart/form-data; boundary=x"})
+        form = server.request("POST", "/v1/uploads", b"--x--", headers={"Content-Type": "multipart/form-data; boundary=x"})
         contains(error_of(form, 400, "usage"), "not a form")
     with Server(case) as server:
         equal(server.get("/v1/uploads")["uploads"][0]["name"], made["name"], "after a restart")
