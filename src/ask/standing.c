@@ -1,5 +1,5 @@
 /* Standing questions: asked again and again, told when they come true. The local model says how
- * likely it is; a remote one says yes or no. */
+ * likely it is, and so do most remote ones; the others say yes or no. */
 #include "ask/ask_priv.h"
 
 #include <math.h>
@@ -154,30 +154,17 @@ static void on_likely(float probability, gint64 pts_ms, const GError *error, gpo
 
 /* ---- A remote model ---- */
 
-/* The first word decides. NAN: it is neither. */
-static double yes_or_no(const char *text) {
-  static const struct {
-    const char *word;
-    double probability;
-  } words[] = {{"yes", 1}, {"no", 0}, {"はい", 1}, {"いいえ", 0}, {"いえ", 0}};
-  g_autofree char *folded = g_utf8_casefold(text, -1);
-  const char *start = folded;
-  while (*start && !g_unichar_isalnum(g_utf8_get_char(start)))
-    start = g_utf8_next_char(start);
-  for (guint i = 0; i < G_N_ELEMENTS(words); i++) {
-    if (!g_str_has_prefix(start, words[i].word))
-      continue;
-    const char *after = start + strlen(words[i].word);
-    if ((guchar)words[i].word[0] >= 0x80 || !g_ascii_isalnum(*after))
-      return words[i].probability;
-  }
-  return NAN;
+/* As the local model does it: yes against no. Of a service that does not tell how likely they are,
+ * the first word. */
+static double probability_of(const MnkBackendReply *reply) {
+  double both = reply->yes + reply->no;
+  return both > 0 ? reply->yes / both : mnk_yes_or_no(reply->text);
 }
 
 static void on_said(const MnkBackendReply *reply, const GError *error, gpointer user) {
   MnkStanding *standing = user;
   standing->asked_backend = FALSE;
-  double probability = reply ? yes_or_no(reply->text) : NAN;
+  double probability = reply ? probability_of(reply) : NAN;
   if (reply)
     standing->tokens += reply->prompt_tokens + reply->answer_tokens;
   if (error)
@@ -206,6 +193,7 @@ static void ask_backend(MnkStanding *standing) {
       .now_ms = standing->asked_ms,
       .temperature = 0,
       .deadline_us = g_get_monotonic_time() + POLL_US,
+      .yes_or_no = TRUE,
   };
   standing->asked_backend = TRUE;
   mnk_backend_ask(standing->backend, &question, &talk, standing);

@@ -166,7 +166,14 @@ typedef struct {
   float temperature;       /* < 0: the backend's */
   guint tokens_max;
   gint64 deadline_us; /* monotonic */
+  /* It is answered with yes or no, and how likely each is is wanted: of the candidates for the
+   * first token. Not streamed; the text may then be a part of a word, or empty. */
+  gboolean yes_or_no;
 } MnkBackendQuestion;
+
+/* What an answer, or the first word of one, says, in English or Japanese: 1 yes, 0 no, NAN neither.
+ * Pure. */
+double mnk_yes_or_no(const char *text);
 
 typedef struct {
   char *text, *model;
@@ -174,6 +181,7 @@ typedef struct {
   guint64 prompt_tokens, answer_tokens;
   guint attempts;
   double first_ms, answer_ms;
+  double yes, no; /* of a yes_or_no question: probabilities; both 0: not told */
 } MnkBackendReply;
 
 typedef struct {

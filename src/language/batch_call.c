@@ -45,7 +45,8 @@ static void succeed(BatchCall *call, GPtrArray *events) {
 
 static gboolean prepare(MnkRemoteCall *base, GError **error) {
   BatchCall *call = (BatchCall *)base;
-  base->form = base->service->form;
+  base->known = &base->service->caption_form;
+  base->form = base->known->form;
   base->prompt = mnk_prompt_new(call->batch, &base->service->limits, error);
   return base->prompt != NULL;
 }

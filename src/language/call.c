@@ -59,8 +59,7 @@ void mnk_remote_call_praise(MnkRemoteCall *call) {
   mnk_breaker_good(&service->remote->breaker);
   mnk_remote_note(service->remote, NULL);
   service->checked = TRUE;
-  *(call->prompt->is_free ? &service->free_form : &service->form) = call->form;
-  *(call->prompt->is_free ? &service->free_form_proven : &service->form_proven) = TRUE;
+  *call->known = (MnkKnownForm){call->form, TRUE};
 }
 
 /* ---- Tokens ---- */
@@ -93,19 +92,19 @@ static gboolean accept_body(GBytes *body, gpointer user, GError **error) {
 }
 
 /* How a service says that it does not take such a request. */
-static gboolean is_refusal(guint status, gboolean streamed) {
-  return status == 400 || (streamed && (status == 404 || status == 405 || status == 406 ||
-                                        status == 415 || status == 422 || status == 501));
+static gboolean is_refusal(guint status, gboolean streamed, gboolean graded) {
+  return status == 400 || (graded && status == 422) ||
+         (streamed && (status == 404 || status == 405 || status == 406 || status == 415 ||
+                       status == 422 || status == 501));
 }
 
 static gboolean weaken(MnkRemoteCall *call, const MnkFault *fault) {
   const MnkDialect *dialect = call->service->dialect;
   gboolean is_free = call->prompt->is_free, streamed = is_free && !(call->form & MNK_FORM_WHOLE);
-  if (is_free ? call->service->free_form_proven : call->service->form_proven)
+  gboolean graded = (call->form & MNK_FORM_GRADED) != 0;
+  if (call->known->proven || !is_refusal(fault->status, streamed, graded))
     return FALSE;
-  if (!is_refusal(fault->status, streamed))
-    return FALSE;
-  if (fault->status == 400 && dialect->weaken &&
+  if ((fault->status == 400 || graded) && dialect->weaken &&
       dialect->weaken(fault->message, is_free, &call->form))
     return TRUE;
   if (streamed)

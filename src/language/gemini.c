@@ -65,6 +65,7 @@ const MnkDialect mnk_dialect_gemini = {
     .write = mnk_google_write,
     .read = mnk_google_read,
     .read_part = mnk_google_read_part,
+    .weaken = mnk_google_weaken,
     .judge = judge,
     .key_hint = "set GEMINI_API_KEY to a key that may use it",
     .model_hint = "it may be retired or misspelt; set --model (GEMINI_MODEL) to a current one",

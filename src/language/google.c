@@ -2,6 +2,7 @@
  * settings and thinking are left as the service has them. */
 #include "language/service_priv.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- The request ---- */
@@ -19,11 +20,18 @@ static void write_part(MnkJsonWriter *w, const MnkPromptPart *part) {
   mnk_json_end_object(w);
 }
 
-static void write_generation(MnkJsonWriter *w, const MnkPrompt *prompt) {
+/* More are not taken by all versions of the interface. */
+enum { CANDIDATES = 5 };
+
+static void write_generation(MnkJsonWriter *w, const MnkPrompt *prompt, gboolean graded) {
   mnk_json_begin_object(w, "generationConfig");
   mnk_json_add_double(w, "temperature", (double)prompt->temperature, 3);
   mnk_json_add_int(w, "maxOutputTokens", prompt->tokens_max);
   mnk_json_add_int(w, "candidateCount", 1);
+  if (graded) {
+    mnk_json_add_bool(w, "responseLogprobs", TRUE);
+    mnk_json_add_int(w, "logprobs", CANDIDATES);
+  }
   if (!prompt->is_free) {
     mnk_json_add_string(w, "responseMimeType", "application/json");
     mnk_prompt_write_schema(w, "responseSchema", MNK_SCHEMA_OPENAPI, prompt->n_frames);
@@ -72,8 +80,15 @@ void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkRemoteBack
   mnk_json_end_array(&w);
   mnk_json_end_object(&w);
   write_contents(&w, prompt);
-  write_generation(&w, prompt);
+  write_generation(&w, prompt, (form & MNK_FORM_GRADED) != 0);
   mnk_json_end_object(&w);
+}
+
+/* Not every model tells the candidates; one that does not refuses to be asked. */
+gboolean mnk_google_weaken(const char *message, gboolean is_free, guint *form) {
+  gboolean graded = (*form & MNK_FORM_GRADED) != 0;
+  *form &= ~(guint)MNK_FORM_GRADED;
+  return graded;
 }
 
 /* ---- The reply ---- */
@@ -101,6 +116,17 @@ static char *read_parts(const MnkJsonValue *candidate) {
   return text->len > 0 ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
 }
 
+static void read_candidates(const MnkJsonValue *candidate, MnkReply *reply) {
+  const MnkJsonValue *steps =
+      mnk_json_get(mnk_json_get(candidate, "logprobsResult"), "topCandidates");
+  const MnkJsonValue *top = mnk_json_get(mnk_json_at(steps, 0), "candidates");
+  for (guint i = 0; i < mnk_json_size(top); i++) {
+    const MnkJsonValue *token = mnk_json_at(top, i);
+    mnk_reply_grade(reply, mnk_json_string(mnk_json_get(token, "token"), ""),
+                    mnk_json_double(mnk_json_get(token, "logProbability"), NAN));
+  }
+}
+
 gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **error) {
   if (mnk_json_type(root) == MNK_JSON_ARRAY) /* as streaming servers wrap it */
     root = mnk_json_at(root, 0);
@@ -116,6 +142,7 @@ gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **err
   const char *finish = mnk_json_string(mnk_json_get(candidate, "finishReason"), "STOP");
   reply->cut = g_str_equal(finish, "MAX_TOKENS");
   reply->text = read_parts(candidate);
+  read_candidates(candidate, reply);
   gboolean ended = reply->cut || g_str_equal(finish, "STOP");
   if (!reply->text && !reply->cut)
     reply->blocked = mnk_text_plain(block ? block : ended ? "an empty answer" : finish, 64);

@@ -3,6 +3,7 @@
  * messages; what one refuses with 400 is left out, and that is remembered. */
 #include "language/service_priv.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Forms of a request: a format in the lowest two bits, and what is left out. */
@@ -14,7 +15,11 @@ enum {
   COMPLETION_TOKENS = 4, /* max_completion_tokens instead of max_tokens */
   NO_TEMPERATURE = 8,
   NO_STREAM_OPTIONS = 16,
+  FEWER_CANDIDATES = 32,
 };
+
+/* For the first token: the most that the interface has, and what some servers stop at. */
+enum { CANDIDATES = 20, CANDIDATES_FEWER = 5 };
 
 static gboolean is_configured(const MnkSettings *settings) {
   return mnk_settings_string(settings, MNK_OPT_OPENAI_URL) &&
@@ -121,7 +126,11 @@ static void write_request(GString *out, const MnkPrompt *prompt, const MnkRemote
   if (!(form & NO_TEMPERATURE))
     mnk_json_add_double(&w, "temperature", (double)prompt->temperature, 3);
   mnk_json_add_int(&w, form & COMPLETION_TOKENS ? "max_completion_tokens" : "max_tokens",
-                   prompt->tokens_max);
+                   form & MNK_FORM_GRADED ? 1 : prompt->tokens_max);
+  if (form & MNK_FORM_GRADED) {
+    mnk_json_add_bool(&w, "logprobs", TRUE);
+    mnk_json_add_int(&w, "top_logprobs", form & FEWER_CANDIDATES ? CANDIDATES_FEWER : CANDIDATES);
+  }
   if (!prompt->is_free)
     write_format(&w, prompt->n_frames, form & FORMAT_MASK);
   write_messages(&w, prompt);
@@ -135,6 +144,11 @@ static gboolean weaken(const char *message, gboolean is_free, guint *form) {
   }
   if (strstr(message, "temperature") && !(*form & NO_TEMPERATURE)) {
     *form |= NO_TEMPERATURE;
+    return TRUE;
+  }
+  if (*form & MNK_FORM_GRADED) {
+    gboolean fewer = strstr(message, "logprobs") && !(*form & FEWER_CANDIDATES);
+    *form = fewer ? *form | FEWER_CANDIDATES : *form & ~(guint)MNK_FORM_GRADED;
     return TRUE;
   }
   /* Whatever else it says: many servers do not name what they do not know. */
@@ -173,6 +187,16 @@ static char *read_error(const MnkJsonValue *root) {
   return mnk_text_plain(mnk_json_string(said ? said : error, ""), 300);
 }
 
+static void read_candidates(const MnkJsonValue *choice, MnkReply *reply) {
+  const MnkJsonValue *tokens = mnk_json_get(mnk_json_get(choice, "logprobs"), "content");
+  const MnkJsonValue *top = mnk_json_get(mnk_json_at(tokens, 0), "top_logprobs");
+  for (guint i = 0; i < mnk_json_size(top); i++) {
+    const MnkJsonValue *candidate = mnk_json_at(top, i);
+    mnk_reply_grade(reply, mnk_json_string(mnk_json_get(candidate, "token"), ""),
+                    mnk_json_double(mnk_json_get(candidate, "logprob"), NAN));
+  }
+}
+
 static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **error) {
   const MnkJsonValue *choice = mnk_json_at(mnk_json_get(root, "choices"), 0);
   const MnkJsonValue *message = mnk_json_get(choice, "message");
@@ -190,6 +214,7 @@ static gboolean read_reply(const MnkJsonValue *root, MnkReply *reply, GError **e
   const char *refusal = mnk_json_string(mnk_json_get(message, "refusal"), "");
   reply->cut = g_str_equal(finish, "length");
   reply->text = read_content(mnk_json_get(message, "content"));
+  read_candidates(choice, reply);
   if (!reply->text && !reply->cut)
     reply->blocked = mnk_text_plain(*refusal                      ? refusal
                                     : g_str_equal(finish, "stop") ? "an empty answer"

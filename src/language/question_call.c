@@ -264,24 +264,45 @@ static void withhold(QuestionCall *call, const char *what) {
   mnk_remote_call_fail(&call->call, MNK_REMOTE_FAILED, fault);
 }
 
+/* The candidates say nothing, so that the word must; what is of no use is not asked for again. */
+static gboolean ask_in_words(QuestionCall *call) {
+  enum { VAIN_MAX = 3 };
+  MnkRemoteCall *base = &call->call;
+  MnkRemoteBackend *service = base->service;
+  if (!(base->form & MNK_FORM_GRADED) || base->reply.yes + base->reply.no > 0)
+    return FALSE;
+  base->form &= ~(guint)MNK_FORM_GRADED;
+  if (base->reply.graded && ++service->vain_polls < VAIN_MAX) {
+    base->known = &service->word_form; /* the next poll asks for them again */
+  } else {
+    service->poll_form = (MnkKnownForm){base->form, FALSE};
+    mnk_info("language", base->stream, "event=no-probabilities backend=%s", service->dialect->name);
+  }
+  mnk_remote_call_send(base);
+  return TRUE;
+}
+
 static void judge(MnkRemoteCall *base) {
   QuestionCall *call = (QuestionCall *)base;
-  if (base->reply.blocked) {
+  gboolean told = base->reply.yes + base->reply.no > 0;
+  if (base->reply.blocked && !base->reply.graded) { /* graded: half a character is no text */
     gboolean begun = call->text->len > 0;
     g_autofree char *what = g_strdup_printf("the service withholds %s (%s)",
                                             begun ? "the rest" : "an answer", base->reply.blocked);
     withhold(call, what);
     return;
   }
-  if (!tell(call))
+  if (ask_in_words(call) || !tell(call))
     return;
-  if (call->text->len == 0) {
+  if (call->text->len == 0 && !told) {
     g_autofree char *cut = g_strdup_printf("it was cut off at %u tokens before it said anything",
                                            base->prompt->tokens_max);
     withhold(call, base->reply.cut ? cut : "the service withholds an answer (an empty answer)");
     return;
   }
   gint64 now_us = g_get_monotonic_time();
+  if (call->first_us == 0)
+    call->first_us = now_us;
   g_autofree char *model = mnk_remote_call_model(base);
   g_autofree char *text = g_strdup(call->text->str);
   MnkBackendReply reply = {.text = text,
@@ -291,7 +312,11 @@ static void judge(MnkRemoteCall *base) {
                            .answer_tokens = base->answer_tokens,
                            .attempts = base->attempts,
                            .first_ms = (double)(call->first_us - call->asked_us) / 1000,
-                           .answer_ms = (double)(now_us - call->first_us) / 1000};
+                           .answer_ms = (double)(now_us - call->first_us) / 1000,
+                           .yes = base->reply.yes,
+                           .no = base->reply.no};
+  if (told)
+    base->service->vain_polls = 0;
   mnk_remote_call_praise(base);
   end(call, MNK_REMOTE_OK, &reply, NULL);
 }
@@ -300,7 +325,9 @@ static void judge(MnkRemoteCall *base) {
 
 static gboolean prepare(MnkRemoteCall *base, GError **error) {
   QuestionCall *call = (QuestionCall *)base;
-  base->form = base->service->free_form;
+  gboolean poll = call->question.yes_or_no;
+  base->known = poll ? &base->service->poll_form : &base->service->question_form;
+  base->form = base->known->form;
   base->prompt = mnk_prompt_new_question(&call->question, &base->service->limits, error);
   return base->prompt != NULL;
 }

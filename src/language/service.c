@@ -101,6 +101,7 @@ gboolean mnk_remote_backend_new(const MnkSettings *settings, MnkHttpClient *clie
     return TRUE;
   g_autoptr(MnkRemoteBackend) service = g_new0(MnkRemoteBackend, 1);
   service->dialect = dialect;
+  service->poll_form.form = MNK_FORM_WHOLE | MNK_FORM_GRADED;
   service->active = g_ptr_array_new();
   service->checkers = mnk_remote_backend_checkers_new();
   if (!configure(service, settings, client, error))

@@ -76,6 +76,8 @@ typedef struct {
   gboolean ended; /* of a stream: this is the last of the text */
   guint64 prompt_tokens, answer_tokens;
   char *model;
+  gboolean graded; /* the candidates for the first token are told; of these: */
+  double yes, no;  /* how likely each is, from 0 to 1 */
 } MnkReply;
 void mnk_reply_clear(MnkReply *reply);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MnkReply, mnk_reply_clear)
@@ -102,16 +104,22 @@ typedef struct {
   const char *key_hint, *model_hint; /* what to set */
 } MnkDialect;
 
-/* A bit of all forms: the reply is not to be streamed. */
-enum { MNK_FORM_WHOLE = 1 << 16 };
+/* Bits of all forms: the reply is not to be streamed; the candidates for its first token are
+ * wanted.
+ */
+enum { MNK_FORM_WHOLE = 1 << 16, MNK_FORM_GRADED = 1 << 17 };
 
 extern const MnkDialect mnk_dialect_gemini, mnk_dialect_vertex, mnk_dialect_openai;
+
+/* Adds a candidate for the first token, with the logarithm of its probability, to the reply. */
+void mnk_reply_grade(MnkReply *reply, const char *token, double log_probability);
 
 /* Shared by gemini and vertex. */
 void mnk_google_write(GString *out, const MnkPrompt *prompt, const MnkRemoteBackend *service,
                       guint form);
 gboolean mnk_google_read(const MnkJsonValue *root, MnkReply *reply, GError **error);
 gboolean mnk_google_read_part(const MnkJsonValue *root, MnkReply *reply, GError **error);
+gboolean mnk_google_weaken(const char *message, gboolean is_free, guint *form);
 /* The base URL of Vertex at a location, or the one that the operator names. Caller frees. */
 char *mnk_vertex_base_url(const MnkSettings *settings, const char *location, GError **error);
 /* The bearer token of the settings, or their service account. *project: as for an account. */
@@ -129,6 +137,12 @@ gboolean mnk_embeddings_read(const char *body, gsize length, guint n, GPtrArray 
 
 typedef struct _MnkRemoteCall MnkRemoteCall;
 
+/* What a service is known to take of one kind of request. */
+typedef struct {
+  guint form;
+  gboolean proven;
+} MnkKnownForm;
+
 struct _MnkRemoteBackend {
   const MnkDialect *dialect;
   MnkRemote *remote;
@@ -143,12 +157,13 @@ struct _MnkRemoteBackend {
   char *wish;
   gint64 deadline_ms;
   guint calls_max;
-  guint form, free_form; /* of requests: what the service is known to take */
-  gboolean form_proven, free_form_proven;
-  GQueue waiting;    /* of MnkRemoteCall, each with its deadline */
-  GQueue ending;     /* refused, and about to be told so */
-  GPtrArray *active; /* sent */
-  GSource *pump;     /* looks whose turn it is */
+  MnkKnownForm caption_form, question_form, poll_form;
+  MnkKnownForm word_form; /* of a poll whose candidates were of no use */
+  guint vain_polls;       /* in a row: the candidates were told, and neither yes nor no was one */
+  GQueue waiting;         /* of MnkRemoteCall, each with its deadline */
+  GQueue ending;          /* refused, and about to be told so */
+  GPtrArray *active;      /* sent */
+  GSource *pump;          /* looks whose turn it is */
   MnkExchange *checking;
   GError *judged;   /* what the check's reply says against the model */
   GArray *checkers; /* who waits for the check */
@@ -192,6 +207,7 @@ struct _MnkRemoteCall {
   MnkFault *refusal; /* what the timer will tell */
   MnkPrompt *prompt;
   MnkExchange *exchange;
+  MnkKnownForm *known; /* one of the service's */
   guint form;
   MnkReply reply; /* of the exchange that ended last */
   guint attempts;

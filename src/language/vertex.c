@@ -115,6 +115,7 @@ const MnkDialect mnk_dialect_vertex = {
     .write = mnk_google_write,
     .read = mnk_google_read,
     .read_part = mnk_google_read_part,
+    .weaken = mnk_google_weaken,
     .key_hint =
         "the service account needs the role Vertex AI User in the project, and a token must "
         "not have expired",

@@ -305,6 +305,11 @@ void fake_backend_piece(const FakeBackend *fake, guint index, const char *text) 
 }
 
 void fake_backend_answer(const FakeBackend *fake, guint index, const char *text) {
+  fake_backend_grade(fake, index, text, 0, 0);
+}
+
+void fake_backend_grade(const FakeBackend *fake, guint index, const char *text, double yes,
+                        double no) {
   FakeBackendAsk *ask = live_ask(fake, index);
   ask->over = TRUE;
   const MnkBackendReply reply = {.text = (char *)text,
@@ -313,7 +318,9 @@ void fake_backend_answer(const FakeBackend *fake, guint index, const char *text)
                                  .answer_tokens = 50,
                                  .attempts = 1,
                                  .first_ms = 7,
-                                 .answer_ms = 8};
+                                 .answer_ms = 8,
+                                 .yes = yes,
+                                 .no = no};
   ask->talk.done(&reply, NULL, ask->user);
 }
 

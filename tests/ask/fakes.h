@@ -72,6 +72,9 @@ MnkBackend *fake_backend_new(FakeBackend *fake, const char *name);
 FakeBackendAsk *fake_backend(const FakeBackend *fake, guint index);
 void fake_backend_piece(const FakeBackend *fake, guint index, const char *text);
 void fake_backend_answer(const FakeBackend *fake, guint index, const char *text);
+/* With how likely yes and no are. */
+void fake_backend_grade(const FakeBackend *fake, guint index, const char *text, double yes,
+                        double no);
 void fake_backend_fail(const FakeBackend *fake, guint index, MnkErrorCode code);
 
 /* ---- Questions ---- */

@@ -160,6 +160,29 @@ static MnkAskRequest remote_request(const char *question) {
   return request;
 }
 
+/* Yes against no, as the local model has it; the text counts only where nothing is known of them.
+ */
+static void test_remote_probability(void) {
+  setup("watch-s=1s");
+  MnkAskRequest request = remote_request("Is there a dog?");
+  g_autoptr(MnkStanding) standing = stand(&request);
+  static const struct {
+    const char *text;
+    double yes, no, probability;
+  } rows[] = {{"No", 0.3, 0.1, 0.75}, {"", 0.2, 0.6, 0.25}, {"Yes", 0, 0.4, 0}, {"Yes", 0, 0, 1}};
+  for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+    mnk_standing_advance(standing, 5000 * (i + 1), FALSE);
+    fakes_settle(place.store);
+    g_assert_true(fake_backend(&fake, i)->asked.yes_or_no);
+    fake_backend_grade(&fake, i, rows[i].text, rows[i].yes, rows[i].no);
+    g_auto(MnkStandingState) state = {0};
+    mnk_standing_state(standing, &state);
+    g_assert_null(state.fault);
+    g_assert_cmpfloat_with_epsilon(state.probability, rows[i].probability, 1e-9);
+  }
+  teardown();
+}
+
 static void test_remote(void) {
   setup("watch-s=1s");
   MnkAskRequest request = remote_request("Is there a dog?");
@@ -266,6 +289,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/standing/local", test_local);
   g_test_add_func("/standing/failures", test_failures);
   g_test_add_func("/standing/remote", test_remote);
+  g_test_add_func("/standing/remote-probability", test_remote_probability);
   g_test_add_func("/standing/no-picture", test_no_picture);
   g_test_add_func("/standing/refused", test_refused);
   g_test_add_func("/standing/free", test_free);

@@ -17,7 +17,10 @@ Which fault comes next is said by, in this order:
     POST /fault  {"next": ["429-retryinfo", "ok"], "always": "503", "on": "generate"}
                  next: one for each request; always: when there is no next; on: which requests it
                  is about: generate (the default), ask (questions), check, token, predict
-POST /fault may also have "text": what the model answers, as it is.
+POST /fault may also have "text": what the model answers, as it is; and "top": [[token, probability], ...],
+the candidates for its first token, which a request that asks for them is told, as many as it asks for.
+Faults of such requests: no-logprobs (refused), few-logprobs (more than 5 are), unnamed-logprobs (refused
+without saying what), extra-logprobs (refused with 422), silent-logprobs (left out of the reply).
 GET /log     [{"service", "kind", "model", "fault", "problems", ...}] of all requests
 POST /reset  forgets the faults and the log
 GET /account a service account's key file; its token_uri is this server's /token
@@ -38,7 +41,8 @@ import threading
 import time
 import urllib.parse
 
-from service_replies import ANSWER, ECHO, KEY, google_error, google_reply, model_text, openai_reply, stream_parts
+from service_replies import (ANSWER, ECHO, KEY, google_candidates, google_error, google_reply, model_text,
+                             openai_candidates, openai_reply, stream_parts)
 from service_requests import (Problems, check_google, check_google_question, check_openai, check_openai_question,
                               is_question)
 
@@ -61,7 +65,7 @@ class State:
         self.reset()
 
     def reset(self):
-        self.next, self.always, self.text, self.log = {}, {}, None, []
+        self.next, self.always, self.text, self.top, self.log = {}, {}, None, [], []
 
     def take_fault(self, kind):
         with self.lock:
@@ -181,6 +185,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return True
         return False
 
+    def candidates_refused(self, fault, service, wanted):
+        """TRUE: answered that the candidates for the first token cannot be had, or not so many."""
+        openai = service == "openai"
+        said = "top_logprobs: at most 5" if openai else "Logprobs is not enabled for this model"
+        status, message = {"no-logprobs": (400, said), "unnamed-logprobs": (400, "Extra inputs are not permitted"),
+                           "extra-logprobs": (422, "Extra inputs are not permitted"),
+                           "few-logprobs": (400, said if wanted > 5 else None)}.get(fault, (400, None))
+        if not wanted or not message:
+            return False
+        self.answer(status, {"error": {"message": message, "type": "invalid_request_error"}} if openai
+                    else google_error(status, "INVALID_ARGUMENT", message))
+        return True
+
     def write_chunk(self, data):
         self.wfile.write(b"%x\r\n" % len(data) + data + b"\r\n")
         self.wfile.flush()
@@ -234,8 +251,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         text = self.state.text if self.state.text is not None else ECHO if fault == "echo" else ANSWER
         reply = (google_reply if google else openai_reply)(fault, summary, text)
         if (self.transport_fault(fault, reply) or self.status_fault(fault) or
-                self.stream_refused(fault, service, parsed, streamed)):
+                self.stream_refused(fault, service, parsed, streamed) or
+                self.candidates_refused(fault, service, summary["candidates"])):
             return
+        if summary["candidates"] and fault != "silent-logprobs":
+            (google_candidates if google else openai_candidates)(reply, self.state.top[:summary["candidates"]])
         if streamed and fault != "plain-json":
             self.stream(fault, google, text, summary.get("usage"))
         else:
@@ -339,6 +359,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.state.next[kind] = list(wish.get("next", []))
             self.state.always[kind] = wish.get("always", "ok")
             self.state.text = wish.get("text")
+            self.state.top = wish.get("top", [])
         self.answer(200, {})
 
     def do_reset(self, _):

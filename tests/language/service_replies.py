@@ -1,5 +1,6 @@
 """What services answer: whole replies, streams of parts, and what models say, with their faults."""
 import json
+import math
 
 KEY = "test-key-0123456789-abcdefghijklmnop"
 ANSWER = "The dog runs at 0:12. 犬が伏せる。"
@@ -92,6 +93,27 @@ def openai_reply(fault, summary, text):
         message["content"] = [{"type": "text", "text": text}]
     return {"id": "c1", "object": "chat.completion", "model": "test-model-001", "choices": [choice],
             "usage": {"prompt_tokens": 1000, "completion_tokens": 57, "total_tokens": 1057}}
+
+
+# ---- Candidates for the first token ----
+
+def logarithm(probability):
+    return math.log(probability) if probability > 0 else -9999.0
+
+
+def google_candidates(reply, top):
+    tokens = [{"token": token, "tokenId": i, "logProbability": logarithm(p)} for i, (token, p) in enumerate(top)]
+    later = [{"token": "No", "tokenId": 0, "logProbability": 0.0}]
+    for candidate in reply["candidates"]:
+        candidate["logprobsResult"] = {"topCandidates": [{"candidates": tokens}, {"candidates": later}],
+                                       "chosenCandidates": tokens[:1] + later}
+
+
+def openai_candidates(reply, top):
+    tokens = [{"token": token, "logprob": logarithm(p), "bytes": list(token.encode())} for token, p in top]
+    first = {**(tokens or [{"token": "?", "logprob": 0.0, "bytes": []}])[0], "top_logprobs": tokens}
+    for choice in reply["choices"]:
+        choice["logprobs"] = {"content": [first], "refusal": None}
 
 
 # ---- Streams ----

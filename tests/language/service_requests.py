@@ -111,6 +111,9 @@ def check_google_question(body):
     summary = check_question(problems, body["systemInstruction"]["parts"][0]["text"], turns, parts)
     summary["temperature"] = config.get("temperature")
     summary["tokens_max"] = config.get("maxOutputTokens")
+    summary["candidates"] = config.get("logprobs", 0)
+    problems.expect(config.get("responseLogprobs", False) == (summary["candidates"] > 0), "responseLogprobs and logprobs")
+    problems.expect(summary["candidates"] <= 5, "too many logprobs")
     return problems, summary
 
 
@@ -128,6 +131,10 @@ def check_openai_question(body):
     summary["usage"] = body.get("stream_options", {}).get("include_usage", False)
     summary["temperature"] = body.get("temperature")
     summary["tokens_max"] = body.get("max_tokens", body.get("max_completion_tokens"))
+    summary["candidates"] = body.get("top_logprobs", 0)
+    problems.expect(body.get("logprobs", False) == (summary["candidates"] > 0), "logprobs and top_logprobs")
+    problems.expect(summary["candidates"] <= 20, "too many top_logprobs")
+    problems.expect(not summary["candidates"] or (not body["stream"] and summary["tokens_max"] == 1), "one token, whole")
     return problems, summary
 
 

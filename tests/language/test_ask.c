@@ -1,6 +1,7 @@
 /* Questions to remote services that stream, break off, refuse and fail in every way. */
 #include "services.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const all_services[] = {"gemini", "vertex", "openai"};
@@ -21,6 +22,7 @@ typedef struct {
   gboolean cut;
   guint64 prompt_tokens, answer_tokens;
   double first_ms, answer_ms;
+  double yes, no;
   GError *error;
 } Reply;
 
@@ -68,6 +70,8 @@ static void on_done(const MnkBackendReply *said, const GError *error, gpointer u
   reply->answer_tokens = said->answer_tokens;
   reply->first_ms = said->first_ms;
   reply->answer_ms = said->answer_ms;
+  reply->yes = said->yes;
+  reply->no = said->no;
 }
 
 static const MnkBackendTalk talk = {on_piece, on_done};
@@ -465,6 +469,148 @@ static void test_cancel(void) {
   g_assert_false(sent.ended || waiting.ended);
 }
 
+/* ---- Yes or no ---- */
+
+#define TOP "[[\"Yes\",0.5],[\" yes\",0.1],[\"No\",0.2],[\"Maybe\",0.15],[\"NO\",0.05]]"
+
+typedef struct {
+  Services services;
+  const char *fault, *top, *text;
+  double yes, no;          /* 0, 0: the word alone is known */
+  guint attempts;          /* of the first poll */
+  guint again;             /* of the second */
+  gint64 candidates, more; /* that each of them ends with asking for; 0: none. more: of openai */
+} PollRow;
+
+static const PollRow polls[] = {
+    {ALL, "ok", TOP, "Yes", 0.6, 0.25, 1, 1, 5, 20},
+    {ALL, "ok", "[[\"はい\",0.3],[\"い\",0.5],[\"いい\",0.1]]", "い", 0.3, 0.6, 1, 1, 5, 20},
+    {ALL, "ok", "[[\"は\",0.7],[\"No\",0]]", "", 0.7, 0, 1, 1, 5, 20},
+    {O, "few-logprobs", TOP, "Yes", 0.6, 0.25, 2, 1, 5, 5},
+    /* What cannot be had is not asked for again. */
+    {ALL, "silent-logprobs", TOP, "Yes, it is.", 0, 0, 2, 1, 0, 0},
+    {GOOGLE, "no-logprobs", TOP, "Yes, it is.", 0, 0, 2, 1, 0, 0},
+    {O, "no-logprobs", TOP, "Yes, it is.", 0, 0, 3, 1, 0, 0},
+    {ALL, "unnamed-logprobs", TOP, "Yes, it is.", 0, 0, 2, 1, 0, 0},
+    {ALL, "extra-logprobs", TOP, "Yes, it is.", 0, 0, 2, 1, 0, 0},
+    {ALL, "ok", "[]", "Yes", 0, 0, 2, 1, 0, 0},
+    /* Candidates of no use this time may be of some the next time. */
+    {ALL, "ok", "[[\"<think>\",1]]", "**Yes**", 0, 0, 2, 2, 0, 0},
+};
+
+static void set_poll(const PollRow *row) {
+  g_autofree char *json =
+      g_strdup_printf("{\"on\":\"ask\",\"always\":\"%s\",\"top\":%s,\"text\":\"%s\"}", row->fault,
+                      row->top, row->text);
+  services_post("/fault", json);
+}
+
+static void check_poll(const Reply *reply, const PollRow *row, guint attempts) {
+  g_assert_no_error(reply->error);
+  g_assert_cmpstr(reply->text, ==, row->text);
+  g_assert_cmpfloat_with_epsilon(reply->yes, row->yes, 1e-6);
+  g_assert_cmpfloat_with_epsilon(reply->no, row->no, 1e-6);
+  g_assert_cmpuint(reply->attempts, ==, attempts);
+}
+
+static void check_polls(const PollRow *row, const char *service) {
+  g_test_message("%s: %s %s", service, row->fault, row->top);
+  services_post("/reset", "{}");
+  set_poll(row);
+  g_autoptr(MnkBackend) backend = services_backend(service, NULL);
+  MnkBackendQuestion question = question_of("Is there a dog?");
+  question.yes_or_no = TRUE;
+  g_auto(Reply) reply = {0};
+  ask(backend, &question, &reply);
+  check_poll(&reply, row, row->attempts);
+  ask(backend, &question, &reply);
+  check_poll(&reply, row, row->again);
+  g_autoptr(MnkJson) log = services_get("/log");
+  const MnkJsonValue *entry = services_last(log, "ask");
+  gint64 wanted = g_str_equal(service, "openai") ? row->more : row->candidates;
+  g_assert_cmpint(mnk_json_int(mnk_json_get(entry, "candidates"), -1), ==, wanted);
+  g_assert_false(mnk_json_bool(mnk_json_get(entry, "streamed"), TRUE));
+  services_check_counters(backend);
+  /* Other questions are asked as ever. */
+  question.yes_or_no = FALSE;
+  services_post("/reset", "{}");
+  ask(backend, &question, &reply);
+  check_poll(&reply, &(PollRow){.text = ANSWER}, 1);
+  g_autoptr(MnkJson) after = services_get("/log");
+  entry = services_last(after, "ask");
+  g_assert_cmpint(mnk_json_int(mnk_json_get(entry, "candidates"), -1), ==, 0);
+  g_assert_true(mnk_json_bool(mnk_json_get(entry, "streamed"), FALSE));
+}
+
+static void test_polls(void) {
+  for (guint i = 0; i < G_N_ELEMENTS(polls); i++)
+    for (guint k = 0; k < G_N_ELEMENTS(all_services); k++)
+      if (polls[i].services & (1u << k))
+        check_polls(&polls[i], all_services[k]);
+}
+
+/* Three in a row are enough to give it up; a good one between them begins the count anew. */
+static void test_vain_polls(void) {
+  static const PollRow vain = {ALL, "ok", "[[\"Well\",1]]", "Yes", 0, 0, 2, 2, 0, 0};
+  static const PollRow good = {ALL, "ok", TOP, "Yes", 0.6, 0.25, 1, 1, 5, 20};
+  static const struct {
+    const PollRow *row;
+    guint attempts;
+  } steps[] = {{&vain, 2}, {&vain, 2}, {&good, 1}, {&vain, 2}, {&vain, 2}, {&vain, 2}, {&vain, 1}};
+  g_autoptr(MnkBackend) backend = services_backend("openai", NULL);
+  MnkBackendQuestion question = question_of("Is there a dog?");
+  question.yes_or_no = TRUE;
+  g_auto(Reply) reply = {0};
+  for (guint i = 0; i < G_N_ELEMENTS(steps); i++) {
+    set_poll(steps[i].row);
+    ask(backend, &question, &reply);
+    check_poll(&reply, steps[i].row, steps[i].attempts);
+  }
+}
+
+/* What a service withholds says nothing about the candidates. */
+static void test_withheld_poll(void) {
+  static const PollRow good = {ALL, "ok", TOP, "Yes", 0.6, 0.25, 1, 1, 5, 20};
+  services_post("/reset", "{}");
+  services_faults("ask", "safety");
+  g_autoptr(MnkBackend) backend = services_backend("openai", NULL);
+  MnkBackendQuestion question = question_of("Is there a dog?");
+  question.yes_or_no = TRUE;
+  g_auto(Reply) reply = {0};
+  ask(backend, &question, &reply);
+  g_assert_error(reply.error, MNK_ERROR, MNK_ERROR_BAD_INPUT);
+  set_poll(&good);
+  ask(backend, &question, &reply);
+  check_poll(&reply, &good, 1);
+}
+
+static void test_hostile_candidates(void) {
+  static const PollRow strange = {
+      ALL, "ok", "[[\"Yes\",1],[\"yes\",1e300],[\"no\",1]]", "Yes", 1, 1, 1, 1, 5, 20};
+  services_post("/reset", "{}");
+  set_poll(&strange);
+  g_autoptr(MnkBackend) backend = services_backend("gemini", NULL);
+  MnkBackendQuestion question = question_of("Is there a dog?");
+  question.yes_or_no = TRUE;
+  g_auto(Reply) reply = {0};
+  ask(backend, &question, &reply);
+  check_poll(&reply, &strange, 1);
+}
+
+static void test_words(void) {
+  static const struct {
+    const char *text;
+    double says;
+  } words[] = {
+      {"Yes.", 1}, {"**No**, there is not.", 0}, {"はい、います。", 1}, {"いいえ", 0}, {"いえ", 0},
+      {"YES!", 1}, {"Yesterday", NAN},           {"not", NAN},          {"none", NAN}, {"", NAN},
+      {"い", NAN}};
+  for (guint i = 0; i < G_N_ELEMENTS(words); i++) {
+    double says = mnk_yes_or_no(words[i].text);
+    g_assert_true(isnan(words[i].says) ? isnan(says) : says == words[i].says);
+  }
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   services_start();
@@ -480,6 +626,11 @@ int main(int argc, char **argv) {
   g_test_add_func("/ask/breaker", test_breaker);
   g_test_add_func("/ask/from-within", test_from_within);
   g_test_add_func("/ask/cancel", test_cancel);
+  g_test_add_func("/ask/polls", test_polls);
+  g_test_add_func("/ask/polls-in-vain", test_vain_polls);
+  g_test_add_func("/ask/polls-withheld", test_withheld_poll);
+  g_test_add_func("/ask/polls-hostile", test_hostile_candidates);
+  g_test_add_func("/ask/yes-or-no", test_words);
   int failed = g_test_run();
   services_stop();
   return failed;
