@@ -137,9 +137,8 @@ gboolean mnk_embeddings_read(const char *body, gsize length, guint n, GPtrArray 
 
 typedef struct _MnkRemoteCall MnkRemoteCall;
 
-/* What a service is known to take of one kind of request. */
 typedef struct {
-  guint form;
+  guint form; /* what a service is known to take of one kind of request */
   gboolean proven;
 } MnkKnownForm;
 
