@@ -186,11 +186,12 @@ cases["this computer's camera gives captions; its frames are binary"] = async ({
   page.tab.on("websocket", (socket) => socket.on("framesent", ({ payload }) => frames.push(payload)));
   await page.$("#use-camera").click();
   await page.wait(() => document.getElementById("camera").videoWidth > 0 && !document.getElementById("camera").hidden);
+  await page.wait(() => !["", "film"].includes(document.getElementById("streams").value));
   await page.someCaptions(1);
   const id = await page.$("#streams").inputValue(), stream = await plain.get(`/v1/streams/${id}`);
   equal([stream.source.kind, stream.state], ["push", "running"]);
+  await until("frames", () => frames.filter((frame) => typeof frame !== "string").length > 3);
   const binary = frames.filter((frame) => typeof frame !== "string");
-  ok(binary.length > 3, `binary frames: ${binary.length}`);
   equal(JSON.parse(frames[0]).type, "hello");
   for (const frame of binary) {
     equal([frame.readUInt32BE(12), frame.readUInt16BE(16)], [frame.length - 16, 0xffd8], "a frame's length and beginning");
