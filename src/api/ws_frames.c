@@ -28,9 +28,11 @@ void mnk_session_send_acks(MnkSession *session) {
   mnk_session_send(session, json);
 }
 
-/* Acks wait while the client is behind with its reading. */
+/* Acks wait while the client is behind with its reading, and leave room for what must be said. */
 static void send_acks_with_room(MnkSession *session) {
-  if (session->ws == NULL || mnk_websocket_backlog(session->ws) <= ACK_BACKLOG)
+  gint64 most = mnk_settings_int(session->api->settings, MNK_OPT_BACKLOG_MAX) / 2;
+  if (session->ws == NULL ||
+      mnk_websocket_backlog(session->ws) <= (gsize)MIN(most, (gint64)ACK_BACKLOG))
     mnk_session_send_acks(session);
   else if (session->ack_timer == 0)
     session->ack_timer = g_timeout_add(ACK_AGAIN_MS, acks_are_due, session);

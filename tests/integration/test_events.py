@@ -402,7 +402,7 @@ def test_running_captions(case: Case):
 
 def test_a_reader_that_does_not_read(case: Case):
     """It is cut; the others do not notice."""
-    with Server(case, "--backlog-max", 4096, "--frame-batch-size", 1, "--caption-min", 0) as server:
+    with Server(case, "--backlog-max", 65536, "--frame-batch-size", 1, "--caption-min", 0) as server:
         with Client(server, max_queue=None) as client:
             client.say(type="hello", stream="busy")
             client.hear_type("hello")

@@ -376,6 +376,21 @@ def test_slow_reader(case: Case):
         quick.cut()
 
 
+def test_acks_that_nobody_reads(case: Case):
+    """Where there is little room, they are put together, too, and cost nobody the connection."""
+    with Server(case, "--backlog-max", 4096) as server:
+        client = Client(server, max_queue=1, read_limit=1024, receive_buffer=4096)
+        client.say(type="hello", stream="quiet", binary=True)
+        client.hear_type("hello")
+        picture, n = jpeg("red", (64, 48)), 4000
+        for i in range(n):
+            client.send(packet(i, ZERO + i * 0.05, picture))
+        client.say(type="end")
+        client.drain()
+        equal(client.code, 1000)
+        equal(sum(a["frames"] for a in client.of("ack")), n)
+
+
 def test_one_that_never_reads(case: Case):
     """It is cut once its captions do not fit any more, and can resume."""
     with Server(case, "--backlog-max", 4096, "--frame-batch-size", 2, "--caption-min", "0") as server:
