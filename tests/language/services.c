@@ -215,7 +215,7 @@ MnkSettings *services_settings(const char *service, const char *more) {
   } rows[] = {
       {NULL, "backend", service},
       {NULL, "backend-connect", "5s"},
-      {NULL, "backend-first-byte", "400ms"},
+      {NULL, "backend-first-byte", "1500ms"},
       {NULL, "backend-deadline", "20s"},
       {NULL, "backend-backoff", "5ms"},
       {"gemini", "gemini-url", url},
