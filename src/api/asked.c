@@ -58,6 +58,7 @@ void mnk_asked_choose(MnkApi *api, MnkAsked asked, MnkAskRequest *request) {
   gboolean remote = asked == MNK_ASKED_BEST || asked == MNK_ASKED_REMOTE;
   request->memory = local ? mnk_memories_find(api->memories, request->stream) : NULL;
   request->model = request->memory != NULL ? local_name(api->local) : NULL;
+  request->has_model = api->local != NULL || is_remote(api->backend);
   request->backend =
       remote && is_remote(api->backend) && may_leave(request->settings) ? api->backend : NULL;
 }

@@ -362,8 +362,21 @@ void mnk_entry_charge(MnkEntry *entry) {
   mnk_entry_tell_state(entry);
 }
 
+gboolean mnk_entry_has_backend(MnkApi *api, const MnkSettings *settings, GError **error) {
+  const char *wish = mnk_settings_string(settings, MNK_OPT_BACKEND);
+  const char *own = mnk_settings_string(mnk_registry_base(api->registry), MNK_OPT_BACKEND);
+  const char *had = api->backend != NULL ? mnk_backend_name(api->backend) : NULL;
+  const char *const known[] = {"auto", "template", own, had, NULL};
+  if (g_strv_contains(known, wish))
+    return TRUE;
+  g_set_error(error, MNK_ERROR, MNK_ERROR_USAGE,
+              "backend is %s, which this server is not set up for; it has template%s%s", wish,
+              had != NULL ? " and " : "", had != NULL ? had : "");
+  return FALSE;
+}
+
 gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **error) {
-  if (!set_stream(entry, settings, error))
+  if (!mnk_entry_has_backend(entry->api, settings, error) || !set_stream(entry, settings, error))
     return FALSE;
   if (entry->memory != NULL)
     mnk_local_set(entry->memory, settings);

@@ -270,7 +270,9 @@ MnkEntry *mnk_registry_begin(MnkRegistry *registry, const MnkBegin *begin, GErro
   MnkApi *api = registry->api;
   g_auto(MnkSpec) spec = *begin->spec;
   *begin->spec = (MnkSpec){0};
+  /* one from the timeline goes on with what there is now */
   if (!mnk_registry_has_room(registry, error) || !check_id(registry, begin->id, error) ||
+      (begin->row == NULL && !mnk_entry_has_backend(api, begin->settings, error)) ||
       (begin->key != NULL && !mnk_key_take_stream(begin->key, error)))
     return NULL;
   if (spec.owner == NULL && begin->key != NULL)

@@ -120,6 +120,8 @@ typedef void (*MnkEntryFunc)(MnkEntry *entry, gpointer user);
 /* Once, when it is over; at once if it is. */
 void mnk_entry_when_ended(MnkEntry *entry, MnkEntryFunc func, gpointer user);
 void mnk_entry_forget_when_ended(MnkEntry *entry, gpointer user);
+/* Whether the server can caption by the backend that settings ask for. */
+gboolean mnk_entry_has_backend(MnkApi *api, const MnkSettings *settings, GError **error);
 /* Takes over settings; the live ones hold from now on. Tells readers and the store. */
 gboolean mnk_entry_set(MnkEntry *entry, const MnkSettings *settings, GError **error);
 /* Its record in the store, after a change of what is needed to begin it again. */

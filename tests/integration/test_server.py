@@ -142,6 +142,10 @@ def test_errors_name_the_field(case: Case):
               "fps must be a number from 0.01 to 60")
         error_of(post({"source": "push", "params": {"port": 1}}), 400, "usage", "params.port")
         error_of(post({"source": "push", "params": []}), 400, "usage", "params")
+        equal(error_of(post({"source": "push", "params": {"backend": "gemini"}}), 400, "usage", "params.backend"),
+              "backend is gemini, which this server is not set up for; it has template")
+        equal(post({"source": "push", "id": "plain", "params": {"backend": "template"}})[0], 201)
+        error_of(server.request("PATCH", "/v1/streams/plain", {"params": {"backend": "openai"}}), 400, "usage", "params.backend")
         error_of(post({"source": "push", "more": 1}), 400, "usage", "more")
         error_of(post({}), 400, "usage", "source")
         error_of(post([]), 400, "usage")
