@@ -60,6 +60,7 @@ typedef struct {
   MnkLocalStream *memory;      /* NULL: the local model does not know the stream */
   const char *model;           /* the local model's name, for the answer; NULL: unknown */
   MnkBackend *backend;         /* NULL: none; the local one when memory is given */
+  gboolean has_model;          /* there is one, asked or not: how the timeline's answer begins */
   const MnkSettings *settings; /* the stream's, with what this question sets otherwise */
   gint64 now_ms;               /* the stream's clock; < 0: nothing seen */
   gboolean over;               /* the stream has ended */

@@ -81,8 +81,10 @@ char *mnk_interval_text(gint64 start_ms, gint64 end_ms);
 
 /* ---- timeline.c: pure ---- */
 
-/* Text and evidence of an answer that no model gives. */
-void mnk_timeline_answer(MnkAnswer *answer, const MnkGathered *gathered, const char *lang);
+/* Text and evidence of an answer that no model gives. has_model: none was asked, though there is
+ * one. */
+void mnk_timeline_answer(MnkAnswer *answer, const MnkGathered *gathered, const char *lang,
+                         gboolean has_model);
 
 /* ---- talks.c: conversations ---- */
 

@@ -19,7 +19,7 @@ struct _MnkAsk {
   MnkBackend *backend;
   MnkSettings *settings;
   gint64 now_ms, started_us, deadline_us;
-  gboolean over;
+  gboolean over, has_model;
   MnkAskEvents events;
   gpointer user;
   MnkAskJob *job;
@@ -386,9 +386,9 @@ static void ask_backend(MnkAsk *ask) {
 
 static void ask_timeline(MnkAsk *ask) {
   MnkAnswer *answer = ask->answer;
-  mnk_timeline_answer(
-      answer, ask->gathered,
-      mnk_ask_lang(ask->question, mnk_settings_string(ask->settings, MNK_OPT_LANG)));
+  mnk_timeline_answer(answer, ask->gathered,
+                      mnk_ask_lang(ask->question, mnk_settings_string(ask->settings, MNK_OPT_LANG)),
+                      ask->has_model);
   answer->finish = g_strdup("stop");
   g_autofree char *text = g_steal_pointer(&answer->text);
   if (take_text(ask, text))
@@ -519,6 +519,7 @@ MnkAsk *mnk_ask(MnkAsker *asker, const MnkAskRequest *request, const MnkAskEvent
   ask->settings = mnk_settings_copy(request->settings ? request->settings : asker->settings);
   ask->now_ms = request->now_ms;
   ask->over = request->over;
+  ask->has_model = request->has_model;
   ask->events = *events;
   ask->user = user;
   ask->plain = mnk_plain_text_new(MNK_ASK_ANSWER_BYTES);

@@ -54,9 +54,10 @@ static void refuse(const MnkAskRequest *request, int code) {
 
 /* ---- Without a model ---- */
 
-static void check_timeline(const char *stream, const char *question, const char *text,
-                           const char *intervals) {
+static void check_timeline_beside(gboolean has_model, const char *stream, const char *question,
+                                  const char *text, const char *intervals) {
   MnkAskRequest request = fakes_request(stream, question);
+  request.has_model = has_model;
   g_auto(Ended) ended = {0};
   start(&request, &ended);
   fakes_wait(&ended.ended);
@@ -68,6 +69,22 @@ static void check_timeline(const char *stream, const char *question, const char 
   g_assert_cmpstr(ended.answer->model, ==, "");
   g_assert_cmpstr(ended.answer->router, ==, "");
   g_assert_cmpstr(ended.answer->finish, ==, "stop");
+}
+
+static void check_timeline(const char *stream, const char *question, const char *text,
+                           const char *intervals) {
+  check_timeline_beside(FALSE, stream, question, text, intervals);
+}
+
+static void test_timeline_beside_a_model(void) {
+  setup("");
+  check_timeline_beside(TRUE, "yard", "When did the red car come?",
+                        "No language model was asked. The timeline tells of this at 0:10-0:19, "
+                        "0:20-0:29, for one: \"A red car comes.\" (0:10-0:19).",
+                        "0:10-0:19, 0:20-0:29");
+  check_timeline_beside(TRUE, "empty", "犬は？",
+                        "言語モデルには尋ねておらず、タイムラインにこの配信の記述はまだありません。", "");
+  teardown();
 }
 
 static void test_timeline(void) {
@@ -627,6 +644,7 @@ static void test_metrics(void) {
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/asker/timeline", test_timeline);
+  g_test_add_func("/asker/timeline-beside-a-model", test_timeline_beside_a_model);
   g_test_add_func("/asker/no-store", test_no_store);
   g_test_add_func("/asker/local", test_local);
   g_test_add_func("/asker/local-evidence", test_local_evidence);

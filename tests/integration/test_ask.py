@@ -458,6 +458,7 @@ def test_clients_of_openai(case: Case):
         status, chat, _ = server.request("POST", "/v1/chat/completions", {"model": "timeline", "messages": [
             {"role": "user", "content": [{"type": "text", "text": "x?"}, {"type": "video_url", "video_url": {"url": "stream:cam"}}]}]})
         equal((status, chat["manako"]["backend"], chat["model"]), (200, "timeline", "timeline"))
+        contains(chat["choices"][0]["message"]["content"], "No language model was asked")
 
 
 def test_a_video_by_its_address_is_remembered(case: Case):
