@@ -1,5 +1,5 @@
 /* Files over the API: only those below one folder. */
-#include "api/streams_priv.h"
+#include "api/spec_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

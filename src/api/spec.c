@@ -1,5 +1,5 @@
 /* What a stream is made from, as asked for, as opened, as shown, and as kept. */
-#include "api/streams_priv.h"
+#include "api/spec_priv.h"
 
 #include <string.h>
 

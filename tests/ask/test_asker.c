@@ -82,8 +82,9 @@ static void test_timeline_beside_a_model(void) {
                         "No language model was asked. The timeline tells of this at 0:10-0:19, "
                         "0:20-0:29, for one: \"A red car comes.\" (0:10-0:19).",
                         "0:10-0:19, 0:20-0:29");
-  check_timeline_beside(TRUE, "empty", "犬は？",
-                        "言語モデルには尋ねておらず、タイムラインにこの配信の記述はまだありません。", "");
+  check_timeline_beside(
+      TRUE, "empty", "犬は？",
+      "言語モデルには尋ねておらず、タイムラインにこの配信の記述はまだありません。", "");
   teardown();
 }
 
