@@ -126,8 +126,7 @@ static void fail(MnkAsking *asking, const GError *error) {
  * yet. */
 static MnkSettings *settings_of(MnkApi *api, const MnkStreamRow *row) {
   g_autoptr(MnkSettings) settings = mnk_settings_copy(mnk_registry_base(api->registry));
-  const char *last = mnk_registry_ended_spec(api->registry, row->id);
-  const char *spec = last != NULL ? last : row->spec != NULL ? row->spec : "";
+  const char *spec = mnk_registry_spec(api->registry, row);
   g_autoptr(MnkJson) json = mnk_json_parse(spec, strlen(spec), NULL, NULL);
   const MnkJsonValue *params = json != NULL ? mnk_json_get(mnk_json_root(json), "params") : NULL;
   g_autoptr(GError) error = NULL;
@@ -146,10 +145,9 @@ static void put_for_row(MnkAsking *asking, const MnkStreamRow *row) {
 
 static void row_read(gpointer result, const GError *error, gpointer data) {
   MnkAsking *asking = data;
-  const MnkStreamRow bare = {.id = asking->stream};
-  const MnkStreamRow *row = result;
-  if (row == NULL && mnk_registry_ended(asking->call->api->registry, asking->stream) != NULL)
-    row = &bare;
+  MnkStreamRow bare;
+  const MnkStreamRow *row =
+      mnk_registry_row(asking->call->api->registry, asking->stream, result, &bare);
   if (asking->gone) {
     /* nobody wants to know any more */
   } else if (row == NULL) {

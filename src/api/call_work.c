@@ -38,12 +38,10 @@ static gpointer read_row(MnkStore *store, gpointer data, GError **error) {
 
 static void row_read(MnkCall *call, gpointer result, const GError *error, gpointer data) {
   RowWork *work = data;
-  MnkStreamRow bare = {.id = work->id}; /* of one that has ended before it reached the disk */
-  if (call->request != NULL && result == NULL &&
-      mnk_registry_ended(call->api->registry, work->id) != NULL)
-    work->func(call, &bare, NULL);
-  else if (call->request != NULL)
-    work->func(call, result, error);
+  MnkStreamRow bare;
+  const MnkStreamRow *row = mnk_registry_row(call->api->registry, work->id, result, &bare);
+  if (call->request != NULL)
+    work->func(call, row, row == NULL ? error : NULL);
   mnk_stream_row_free(result);
   g_free(work->id);
   g_free(work);

@@ -7,7 +7,7 @@ typedef enum { AS_JSON, AS_VTT, AS_SRT } Format;
 
 typedef struct {
   char *id;
-  gboolean known; /* runs, or has just ended: the store may not have heard of it yet */
+  gboolean known; /* whatever the store has heard of it */
   gint64 from_ms, to_ms;
   guint limit;
   Format format;
@@ -51,12 +51,8 @@ static void write_srt(const GPtrArray *captions, GString *out) {
 
 static gpointer write_captions(MnkStore *store, gpointer data, GError **error) {
   const Query *query = data;
-  if (!query->known) {
-    MnkStreamRow *row = mnk_store_stream(store, query->id, error);
-    if (row == NULL)
-      return NULL;
-    mnk_stream_row_free(row);
-  }
+  if (!query->known && !mnk_store_has_stream(store, query->id, error))
+    return NULL;
   g_autoptr(GPtrArray) captions =
       mnk_store_captions(store, query->id, query->from_ms, query->to_ms, query->limit + 1, error);
   if (captions == NULL)
@@ -93,8 +89,7 @@ void mnk_handle_captions(MnkCall *call) {
   const char *format = mnk_call_string(call, "format", "json");
   Query *query = g_new0(Query, 1);
   query->id = g_strdup(call->id);
-  query->known = mnk_registry_find(call->api->registry, call->id) != NULL ||
-                 mnk_registry_ended(call->api->registry, call->id) != NULL;
+  query->known = mnk_registry_knows(call->api->registry, call->id);
   query->from_ms = mnk_call_int(call, "from", 0);
   query->to_ms = mnk_call_int(call, "to", -1);
   query->limit = (guint)mnk_call_int(call, "limit", LIMIT);

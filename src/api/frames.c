@@ -9,7 +9,7 @@ static const double VIEW_FPS = 5;
 
 typedef struct {
   char *id;
-  gboolean runs;
+  gboolean known;        /* whatever the store has heard of it */
   gint64 from_ms, to_ms; /* of one picture: from_ms alone, < 0: the newest */
   guint limit;
 } Query;
@@ -23,7 +23,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Query, query_free)
 static Query *query_new(const MnkCall *call) {
   Query *query = g_new0(Query, 1);
   query->id = g_strdup(call->id);
-  query->runs = mnk_registry_find(call->api->registry, call->id) != NULL;
+  query->known = mnk_registry_knows(call->api->registry, call->id);
   return query;
 }
 
@@ -31,12 +31,8 @@ static Query *query_new(const MnkCall *call) {
 
 static gpointer list_frames(MnkStore *store, gpointer data, GError **error) {
   const Query *query = data;
-  if (!query->runs) {
-    MnkStreamRow *row = mnk_store_stream(store, query->id, error);
-    if (row == NULL)
-      return NULL;
-    mnk_stream_row_free(row);
-  }
+  if (!query->known && !mnk_store_has_stream(store, query->id, error))
+    return NULL;
   return mnk_store_pictures(store, query->id, query->from_ms, query->to_ms, query->limit, error);
 }
 

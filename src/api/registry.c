@@ -49,9 +49,23 @@ const GString *mnk_registry_ended(MnkRegistry *registry, const char *id) {
   return link != NULL ? ((const Ended *)link->data)->words : NULL;
 }
 
-const char *mnk_registry_ended_spec(MnkRegistry *registry, const char *id) {
-  GList *link = find_ended(registry, id);
-  return link != NULL ? ((const Ended *)link->data)->spec->str : NULL;
+const char *mnk_registry_spec(MnkRegistry *registry, const MnkStreamRow *row) {
+  GList *link = find_ended(registry, row->id);
+  if (link != NULL)
+    return ((const Ended *)link->data)->spec->str;
+  return row->spec != NULL ? row->spec : "";
+}
+
+const MnkStreamRow *mnk_registry_row(MnkRegistry *registry, char *id, const MnkStreamRow *row,
+                                     MnkStreamRow *bare) {
+  if (row != NULL || find_ended(registry, id) == NULL)
+    return row;
+  *bare = (MnkStreamRow){.id = id};
+  return bare;
+}
+
+gboolean mnk_registry_knows(MnkRegistry *registry, const char *id) {
+  return mnk_registry_find(registry, id) != NULL || find_ended(registry, id) != NULL;
 }
 
 GPtrArray *mnk_registry_ended_ids(MnkRegistry *registry) {

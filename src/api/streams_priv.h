@@ -136,9 +136,16 @@ char *mnk_registry_stem(MnkRegistry *registry, const MnkSpec *spec, const MnkSet
 /* "stem-" and random letters, known to nobody. Caller frees. */
 char *mnk_random_id(const char *stem);
 /* What is known of one that has ended, whatever has reached the disk: the last words as
- * mnk_entry_write had them, its spec as of a row, NULL once forgotten; ids, newest first. */
+ * mnk_entry_write had them, NULL once forgotten; ids, newest first. */
 const GString *mnk_registry_ended(MnkRegistry *registry, const char *id);
-const char *mnk_registry_ended_spec(MnkRegistry *registry, const char *id);
+/* The spec of a row, or of what has ended since it was written. Never NULL. */
+const char *mnk_registry_spec(MnkRegistry *registry, const MnkStreamRow *row);
+/* row, or, where the store has none of one that has ended, *bare with its id. NULL: not known. id
+ * is borrowed by *bare. */
+const MnkStreamRow *mnk_registry_row(MnkRegistry *registry, char *id, const MnkStreamRow *row,
+                                     MnkStreamRow *bare);
+/* It runs, or has ended: known, whatever the store has heard of it. */
+gboolean mnk_registry_knows(MnkRegistry *registry, const char *id);
 GPtrArray *mnk_registry_ended_ids(MnkRegistry *registry);
 void mnk_registry_forget(MnkRegistry *registry, const char *id);
 /* Running ones, newest first; borrowed elements, caller unrefs. */

@@ -121,8 +121,7 @@ static gboolean begin_known(Open *open, GError **error) {
   MnkSession *session = open->session;
   g_auto(MnkSpec) spec = {0};
   g_autoptr(MnkSettings) settings = mnk_settings_copy(mnk_registry_base(session->api->registry));
-  const char *last = mnk_registry_ended_spec(session->api->registry, open->id);
-  const char *text = last != NULL ? last : open->row->spec; /* what is on the disk may be older */
+  const char *text = mnk_registry_spec(session->api->registry, open->row);
   if (!owns(session, open->row, error) ||
       !mnk_spec_read(session->api, text, settings, &spec, error))
     return FALSE;

@@ -158,6 +158,12 @@ MnkStreamRow *mnk_store_stream(MnkStore *store, const char *id, GError **error) 
   return row;
 }
 
+gboolean mnk_store_has_stream(MnkStore *store, const char *id, GError **error) {
+  MnkStreamRow *row = mnk_store_stream(store, id, error);
+  mnk_stream_row_free(row);
+  return row != NULL;
+}
+
 GPtrArray *mnk_store_captions(MnkStore *store, const char *stream, gint64 from_ms, gint64 to_ms,
                               guint limit, GError **error) {
   MnkStoreFilter filter = {stream, from_ms, to_ms, limit};

@@ -68,6 +68,7 @@ void mnk_stream_row_free(MnkStreamRow *row);
 GPtrArray *mnk_store_streams(MnkStore *store, GError **error); /* of MnkStreamRow, newest first */
 /* NULL with MNK_ERROR_NOT_FOUND. */
 MnkStreamRow *mnk_store_stream(MnkStore *store, const char *id, GError **error);
+gboolean mnk_store_has_stream(MnkStore *store, const char *id, GError **error);
 /* Captions that overlap [from_ms, to_ms) (to_ms < 0: open), in time order; stream NULL: all. */
 GPtrArray *mnk_store_captions(MnkStore *store, const char *stream, gint64 from_ms, gint64 to_ms,
                               guint limit, GError **error);

@@ -285,6 +285,7 @@ def test_ended_before_it_is_written(case: Case):
             equal(server.stream("brief")["state"], "ended")
             equal([(s["id"], s["state"]) for s in server.get("/v1/streams")["streams"]], [("brief", "ended")])
             equal(server.captions("brief"), [])
+            equal(server.get("/v1/streams/brief/frames")["frames"], [])
             with server.events("/v1/streams/brief/events") as events:
                 equal([name for name, _, _ in events], ["state", "bye"])
             refused(server.request("PATCH", "/v1/streams/brief", {"params": {"fps": 1}}), 409, "ended")
