@@ -320,6 +320,19 @@ static gboolean check_library(GError **error) {
   return mnk_vlm_is_built() || mnk_vlm_probe(&config, error);
 }
 
+MnkLocal *mnk_local_make(const MnkSettings *settings) {
+  MnkLocal *local = g_new0(MnkLocal, 1);
+  local->settings = mnk_settings_copy(settings);
+  local->context = g_main_context_ref_thread_default();
+  local->sender = mnk_sender_new();
+  local->by_id = g_hash_table_new(g_str_hash, g_str_equal);
+  local->by_number = g_hash_table_new(NULL, NULL);
+  local->calls = g_hash_table_new(NULL, NULL);
+  local->tower = mnk_tower_new(local);
+  local->closing = g_cancellable_new();
+  return local;
+}
+
 gboolean mnk_local_new(const MnkSettings *settings, void (*changed)(gpointer user), gpointer user,
                        MnkLocal **out, GError **error) {
   const char *path = mnk_settings_string(settings, MNK_OPT_MODEL_PATH);
@@ -331,18 +344,10 @@ gboolean mnk_local_new(const MnkSettings *settings, void (*changed)(gpointer use
   }
   if (path == NULL)
     return TRUE;
-  g_autoptr(MnkLocal) local = g_new0(MnkLocal, 1);
-  local->settings = mnk_settings_copy(settings);
+  g_autoptr(MnkLocal) local = mnk_local_make(settings);
   local->changed = changed;
   local->user = user;
-  local->context = g_main_context_ref_thread_default();
   local->detail = g_strdup("the model's files are being tried");
-  local->sender = mnk_sender_new();
-  local->by_id = g_hash_table_new(g_str_hash, g_str_equal);
-  local->by_number = g_hash_table_new(NULL, NULL);
-  local->calls = g_hash_table_new(NULL, NULL);
-  local->tower = mnk_tower_new(local);
-  local->closing = g_cancellable_new();
   if (!check_library(error) || !check_files(local, path, error))
     return FALSE;
   local->probe = mnk_probe_new(settings, local->model, local->mmproj, on_probed, local, error);

@@ -65,6 +65,9 @@ void mnk_local_post(MnkLocal *local, MnkMessageType type, guint32 stream, const 
 /* Kills the worker, which starts anew. */
 void mnk_local_kill(MnkLocal *local, const char *why);
 
+/* One that has no files and no process yet. Freed by mnk_local_free(). */
+MnkLocal *mnk_local_make(const MnkSettings *settings);
+
 /* ---- tower.c: frames that wait, and clips on their way ---- */
 
 typedef struct {

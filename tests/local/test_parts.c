@@ -230,21 +230,14 @@ typedef struct {
 
 static void half_make(Half *half) {
   int fds[2];
-  MnkLocal *local = half->local = g_new0(MnkLocal, 1);
+  g_autoptr(MnkSettings) settings = mnk_settings_new();
   g_autoptr(GError) error = NULL;
   g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
   half->here = mnk_channel_new(fds[0]);
   half->worker = mnk_channel_new(fds[1]);
-  local->settings = mnk_settings_new();
-  g_assert_true(mnk_settings_set(local->settings, MNK_OPT_VISION_BUDGET, "0.01", NULL));
-  g_assert_true(mnk_settings_set(local->settings, MNK_OPT_CLIP_LEN, "4", NULL));
-  local->context = g_main_context_ref_thread_default();
-  local->sender = mnk_sender_new();
-  local->by_id = g_hash_table_new(g_str_hash, g_str_equal);
-  local->by_number = g_hash_table_new(NULL, NULL);
-  local->calls = g_hash_table_new(NULL, NULL);
-  local->tower = mnk_tower_new(local);
-  local->closing = g_cancellable_new();
+  g_assert_true(mnk_settings_set(settings, MNK_OPT_VISION_BUDGET, "0.01", NULL));
+  g_assert_true(mnk_settings_set(settings, MNK_OPT_CLIP_LEN, "4", NULL));
+  MnkLocal *local = half->local = mnk_local_make(settings);
   local->state = MNK_LOCAL_READY;
   mnk_sender_connect(local->sender, half->here);
   half->stream = mnk_local_open(local, "one", local->settings, NULL, &error);
